@@ -30,6 +30,7 @@ LONG_FILES = {
     "src/deltarule/backends/native/loops/emit.py": "nests and scatters share loops, lanes and masks",
     "src/deltarule/tensor/functional.py": "one documented function, a line or two of code, for each operation",
     "src/deltarule/data/augment.py": "one short class for every augmentation, with the random numbers that they share",
+    "src/deltarule/train/monitoring/callbacks.py": "the callbacks, each with its arguments and an example",
     "src/deltarule/tensor/tensor.py": "the user's handle: one short method for each of NumPy's habits",
 }
 

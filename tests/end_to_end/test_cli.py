@@ -350,4 +350,4 @@ def test_damaged_and_foreign_model_files(capsys: pytest.CaptureFixture[str]) -> 
         assert "damaged or foreign" in capsys.readouterr().err
     dr.nn.Sequential(dr.nn.Linear(4, 3)).save("plain.dr")
     assert main(["evaluate", "plain.dr", "iris"]) == 1
-    assert "does not say what its classes and features are" in capsys.readouterr().err
+    assert "without the names of its classes and features" in capsys.readouterr().err

@@ -274,6 +274,6 @@ def test_other_commands_say_what_the_file_is(
     ):
         assert main(command) == 1
         assert (
-            "a variational autoencoder, which draws and reconstructs"
+            "a variational autoencoder, which samples and reconstructs"
             in capsys.readouterr().err
         )

@@ -1,1 +1,1 @@
-"""The command line: one module a command, entered only when the command runs."""
+"""The command line: one module per command, imported only when the command runs."""

@@ -1,4 +1,4 @@
-"""The commands of ``deltarule``, in the order of ``--help``. A new command is one line here and one module."""
+"""The commands of ``deltarule``, in the order of ``--help``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """Where a command lives (its module holds a ``click.Command`` named ``command``) and what it is for."""
+    """The module of a command, which has a ``click.Command`` named ``command``, and its purpose.
+
+    >>> COMMANDS["train"].module
+    'deltarule.cli.commands.train'
+    """
 
     module: str
     purpose: str
@@ -19,22 +23,23 @@ COMMANDS: dict[str, Entry] = {
     ),
     "evaluate": Entry(
         "deltarule.cli.commands.evaluate",
-        "Measure a trained model on data that has answers.",
+        "Evaluate a trained model on labelled data.",
     ),
     "predict": Entry(
         "deltarule.cli.commands.predict",
-        "Write a trained model's predictions for a file.",
+        "Write the predictions of a trained model for a file.",
     ),
     "derive": Entry(
         "deltarule.cli.commands.derive",
-        "Derive the gradient of a loss, every line proved.",
+        "Derive the gradient of a loss, with every line verified.",
     ),
     "grade": Entry(
         "deltarule.cli.commands.grade",
-        "Grade a gradient that a person typed, and name the mistake.",
+        "Grade a gradient given as a formula, and name the mistake.",
     ),
     "exam": Entry(
-        "deltarule.cli.commands.exam", "Set question sheets with verified answer keys."
+        "deltarule.cli.commands.exam",
+        "Create question sheets with verified answer keys.",
     ),
     "summary": Entry(
         "deltarule.cli.commands.summary",
@@ -45,6 +50,6 @@ COMMANDS: dict[str, Entry] = {
     ),
     "bench": Entry(
         "deltarule.cli.commands.bench",
-        "Measure training speed on the standard workloads.",
+        "Measure training speed on the benchmark workloads.",
     ),
 }

@@ -1,4 +1,4 @@
-"""A training run as the command line asks for it, and what every run says of itself."""
+"""Training jobs of the command line, and the facts that every run reports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from deltarule.visible import shown
 
 @dataclass(frozen=True)
 class Job:
-    """What the command line asks for; None leaves a choice to the model's recipe."""
+    """The arguments of ``deltarule train``; None means the default of the model's recipe."""
 
     name: str
     reading: TableOptions
@@ -44,7 +44,7 @@ class Job:
 
 
 def data_card(data: Dataset, rows: Split, seed: int) -> DataCard:
-    """Return the card of a divided data set."""
+    """Return the data card of a split data set."""
     parts = {"training": rows.train, "validation": rows.validation, "test": rows.test}
     counts = {
         part: tuple(
@@ -53,14 +53,18 @@ def data_card(data: Dataset, rows: Split, seed: int) -> DataCard:
         for part, chosen in parts.items()
         if data.task == "classification"
     }
-    told = replace(data, task_note=in_current_flags(data.task_note))
+    described = replace(data, task_note=in_current_flags(data.task_note))
     return DataCard(
-        told, seed, {part: len(chosen) for part, chosen in parts.items()}, counts
+        described, seed, {part: len(chosen) for part, chosen in parts.items()}, counts
     )
 
 
 def weights_sha256(model: nn.Module) -> str:
-    """Return the SHA-256 of all parameters in the order of their names, as float32, little-endian."""
+    """Return the SHA-256 of all parameters, in the order of their names, as little-endian float32.
+
+    >>> weights_sha256(nn.Linear(1, 1, bias=False, init="zeros"))[:8]
+    'df3f6198'
+    """
     digest = hashlib.sha256()
     for _, tensor in sorted(
         model.named_parameters(include_frozen=True), key=lambda pair: pair[0]
@@ -73,7 +77,7 @@ def weights_sha256(model: nn.Module) -> str:
 def run_summary(
     history: train.History, digest: str, path: Path, page: Path, total: float
 ) -> dict[str, Any]:
-    """Return what every training run tells programs: how it went, and what it wrote."""
+    """Return the common part of the JSON result of training runs: epochs, speed, times, files."""
     return {
         "epochs": len(history.epochs),
         "best_epoch": history.best_epoch,
@@ -90,7 +94,7 @@ def run_summary(
 
 
 def arguments(job: Job) -> list[str]:
-    """Return the arguments that repeat a job, the seed always among them."""
+    """Return the command-line arguments that reproduce a job, always including the seed."""
     pairs = {
         "--model": job.model,
         "--epochs": job.epochs,
@@ -111,19 +115,19 @@ def arguments(job: Job) -> list[str]:
 
 
 def command_line(job: Job, *more: str) -> str:
-    """Return the command that repeats a job."""
+    """Return the command that reproduces a job."""
     return shlex.join(["deltarule", "train", *arguments(job), *more])
 
 
 def stopped(job: Job, path: Path, console: Console) -> click.Abort:
-    """Say how a run that Ctrl-C ended goes on, and return what to raise."""
+    """Print how to resume an interrupted run, and return the exception to raise."""
     console.say(f"\nstopped; the run so far is in {shown(path)}")
     console.say("go on with: " + command_line(job, "--resume"), whole=True)
     return click.Abort()
 
 
 def timing(history: train.History, total: float) -> tuple[tuple[str, str], ...]:
-    """Return how long what took, in words."""
+    """Return the durations of a run as labels and texts."""
     threads = (
         "" if history.threads is None else f", {counted(history.threads, 'thread')}"
     )
@@ -142,7 +146,11 @@ def timing(history: train.History, total: float) -> tuple[tuple[str, str], ...]:
 
 
 def versions() -> tuple[tuple[str, str], ...]:
-    """Return the versions that a run depends on."""
+    """Return the versions of deltarule, Python and NumPy.
+
+    >>> [name for name, _ in versions()]
+    ['deltarule', 'Python', 'NumPy']
+    """
     return (
         ("deltarule", __version__),
         ("Python", platform.python_version()),

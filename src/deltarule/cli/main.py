@@ -1,4 +1,4 @@
-"""The entry point: a group that imports a command's module when the command runs, and errors as plain lines."""
+"""The entry point of the command line: commands are imported on use, and errors are printed without traceback."""
 
 from __future__ import annotations
 
@@ -30,10 +30,14 @@ _TERMINATION = Termination()
 
 
 class LazyGroup(WithExamples, click.Group):
-    """A group over the catalogue: ``--help`` imports no command, a command imports only its own rooms."""
+    """A group that imports the module of a command only when the command runs.
+
+    >>> LazyGroup("deltarule").list_commands(click.Context(program))[:3]
+    ['train', 'evaluate', 'predict']
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the catalogue's order."""
+        """Return the names of the commands, in the order of the catalogue."""
         del ctx
         return list(COMMANDS)
 
@@ -45,14 +49,14 @@ class LazyGroup(WithExamples, click.Group):
         found: click.Command = importlib.import_module(
             COMMANDS[cmd_name].module
         ).command
-        raise_at_interrupt()  # all is imported: from here on an interrupt is the command's own
+        raise_at_interrupt()  # imports are done: from here on the command handles interrupts
         _TERMINATION.listen()
         return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command of the first argument; an unknown name is answered with its nearest neighbour."""
+        """Return the command of the first argument; for an unknown name, suggest the closest one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             guess = (
@@ -64,7 +68,7 @@ class LazyGroup(WithExamples, click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what the library refuses is told in the command's flags."""
+        """Run the command; rewrite errors of the library in terms of the command's options."""
         try:
             return super().invoke(ctx)
         except DeltaruleError as error:
@@ -76,7 +80,7 @@ class LazyGroup(WithExamples, click.Group):
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
-        """List the commands with their purposes."""
+        """Write the list of commands with their purposes."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(
@@ -89,7 +93,7 @@ class LazyGroup(WithExamples, click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="deltarule train digits  a convolutional network on real handwritten digits\n"
     "deltarule train flowers.csv --target species  a network on a table of your own\n"
-    "deltarule predict digits.dr new.npz  what a trained model says of new data\n"
+    "deltarule predict digits.dr new.npz  predictions of a trained model for new data\n"
     "deltarule COMMAND --help  options and examples of one command",
 )
 @click.version_option(__version__, prog_name="deltarule")
@@ -98,7 +102,12 @@ def program() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; what a user did wrong is told on stderr, without a traceback."""
+    """Run a command and return its exit status; errors are printed to stderr without traceback.
+
+    >>> main(["--version"])  # doctest: +ELLIPSIS
+    deltarule, version ...
+    0
+    """
     with spelling(sys.stdout, sys.stderr):
         return _guarded(arguments)
 
@@ -115,15 +124,15 @@ def _guarded(arguments: Sequence[str] | None) -> int:
             sys.stdout.flush()
             return status if isinstance(status, int) else 0
     except click.ClickException as error:
-        told = io.StringIO()
-        error.show(told)
-        echo(told.getvalue().rstrip(), err=True)
+        message = io.StringIO()
+        error.show(message)
+        echo(message.getvalue().rstrip(), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         echo("interrupted", err=True)
         return _TERMINATION.status()
     except BrokenPipeError:
-        # The reader of a pipe (head, less) went away; give the interpreter somewhere else to flush to.
+        # The reader of the pipe (head, less) has closed it; redirect the interpreter's final flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (DeltaruleError, OSError) as error:
@@ -143,7 +152,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Tell a warning in one line; where in the code it was raised matters only for other people's warnings."""
+    """Print a warning in one line, with its place in the code unless it is a DataWarning."""
     del file, line
     place = (
         ""

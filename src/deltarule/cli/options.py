@@ -1,4 +1,4 @@
-"""Options that commands share, with one wording each."""
+"""Options shared by commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ PATH = click.Path(path_type=Path)
 
 
 class Rate(click.FloatRange):
-    """A finite number above 0."""
+    """A parameter type for finite numbers above 0.
+
+    >>> Rate().convert("0.1", None, None)
+    0.1
+    """
 
     def __init__(self) -> None:
         super().__init__(min=0.0, min_open=True)
@@ -36,7 +40,7 @@ class Rate(click.FloatRange):
 
 def seed(function: F) -> F:
     """Add ``--seed``."""
-    text = "Seed of split, first weights, order and dropout: the same seed gives the same bits."
+    text = "Seed of the split, initial weights, shuffling and dropout; results are bitwise reproducible."
     return click.option(
         "--seed",
         type=click.IntRange(0, 2**32 - 1),
@@ -49,7 +53,7 @@ def seed(function: F) -> F:
 
 def threads(function: F) -> F:
     """Add ``--threads``."""
-    text = "Threads to compute with (default: as many as pay, at most one a core); the result does not depend on it."
+    text = "Number of threads (default: chosen by the engine, at most one per core); the result does not depend on it."
     return click.option(
         "--threads", type=click.IntRange(min=1), default=None, metavar="T", help=text
     )(function)
@@ -57,7 +61,7 @@ def threads(function: F) -> F:
 
 def device(function: F) -> F:
     """Add ``--device``."""
-    text = "Engine: cpu (the fastest one here) or reference (NumPy, slow and obviously right)."
+    text = "Engine: cpu (compiled) or reference (NumPy, slow)."
     return click.option(
         "--device", default="cpu", show_default=True, metavar="D", help=text
     )(function)
@@ -65,13 +69,13 @@ def device(function: F) -> F:
 
 def formulas(function: F) -> F:
     """Add ``--formulas``."""
-    text = "Write texts that look like spreadsheet formulas as they are, without an apostrophe in front."
+    text = "Do not escape texts that look like spreadsheet formulas with an apostrophe."
     return click.option("--formulas", is_flag=True, help=text)(function)
 
 
 def as_json(function: F) -> F:
     """Add ``--json``."""
-    text = "Print one JSON object at the end and nothing else."
+    text = "Print one JSON object and nothing else."
     return click.option("--json", "as_json", is_flag=True, help=text)(function)
 
 
@@ -82,33 +86,33 @@ def target(function: F) -> F:
 
 
 def table(function: F) -> F:
-    """Add what says how a table is read: ``--target``, ``--task``, ``--header``, ``--ignore`` and the like."""
+    """Add the options for reading tables: ``--target``, ``--task``, ``--header``, ``--ignore``, etc."""
     for add in (
         click.option(
-            "--drop-missing", is_flag=True, help="Leave rows with missing cells out."
+            "--drop-missing", is_flag=True, help="Drop rows with missing values."
         ),
         click.option(
             "--categorical",
             multiple=True,
             metavar="A,B",
-            help="Columns of numbers that are codes.",
+            help="Numeric columns to treat as categorical.",
         ),
         click.option(
             "--ignore",
             multiple=True,
             metavar="A,B",
-            help="Columns to leave out (names, record numbers).",
+            help="Columns to ignore (names, identifiers).",
         ),
         click.option(
             "--header/--no-header",
             default=None,
-            help="Whether a CSV's first line holds names [unless it must be data].",
+            help="Whether the first line of a CSV is a header [detected].",
         ),
         click.option(
             "--task",
             type=click.Choice(["classification", "regression"]),
             default=None,
-            help="Whether to predict classes or a number [by the target].",
+            help="Task [detected from the target].",
         ),
         target,
     ):
@@ -116,8 +120,14 @@ def table(function: F) -> F:
     return function
 
 
-def reading(given: dict[str, Any]) -> TableOptions:
-    """Take the options of ``table`` out of a command's arguments."""
+def table_options(given: dict[str, Any]) -> TableOptions:
+    """Remove the options of ``table`` from a command's arguments and return them.
+
+    >>> given = {"target": "y", "task": None, "header": None, "ignore": ("a,b",), "categorical": (),
+    ...     "drop_missing": False, "seed": 1}
+    >>> table_options(given).ignore, given
+    (('a', 'b'), {'seed': 1})
+    """
     return TableOptions(
         given.pop("target"),
         given.pop("task"),
@@ -128,8 +138,13 @@ def reading(given: dict[str, Any]) -> TableOptions:
     )
 
 
-def check_place(path: Path, option: str) -> None:
-    """Raise unless a file can be written there; asked before the work, so that the work is not lost."""
+def check_writable(path: Path, option: str) -> None:
+    """Raise ArgumentError unless a file can be written there; called before the work, so that none is lost.
+
+    >>> check_writable(Path("/"), "--output")
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: --output /: expected the name of a file, got a folder.
+    """
     if path.is_dir():
         raise ArgumentError(
             f"{option} {path}", expected="the name of a file", got="a folder"
@@ -138,7 +153,7 @@ def check_place(path: Path, option: str) -> None:
     try:
         with tempfile.TemporaryFile(
             dir=folder
-        ):  # the rights alone do not tell: nothing can be made in /proc
+        ):  # permissions alone do not suffice (/proc)
             pass
     except OSError as error:
         raise ArgumentError(

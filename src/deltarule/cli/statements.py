@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: the cycles of every statement of its loops, for ``deltarule bench``."""
+"""Profiling for ``deltarule bench``: the CPU cycles of every statement of a training step."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from deltarule.errors import DependencyError
 from deltarule.runtime.devices import backend
 
 _LEAST_SHARE = 0.01
-_STEPS = 20  # in a run
+_STEPS = 20  # per call
 
 
 def statement_cycles(
     workload: Workload, threads: int | None, least_seconds: float
 ) -> list[dict[str, Any]]:
-    """Return the statements of a step with the cycles that the first thread spends in each: the least of all steps.
+    """Return the statements of a step with the cycles that the first thread spends in each, the minimum over steps.
 
-    Statements below a hundredth of the whole are one row, "others". Counting takes some 50 cycles a statement.
+    Statements below 1 % of the total are one row, "others". Counting takes about 50 cycles per statement.
     """
     measured = getattr(backend("cpu"), "compile_measured", None)
     if measured is None:

@@ -1,7 +1,7 @@
-"""The workloads of ``deltarule bench``: networks, data, optimisers, and the floating-point operations of a step.
+"""The benchmark workloads of ``deltarule bench``: networks, data, optimisers and floating-point operations per step.
 
-Data are synthetic and the same for every engine: images like MNIST's (19 % of the pixels are not zero), normal
-features, or the digits' shape; labels from a fixed linear rule, so that the loss can fall.
+The data are synthetic and equal for all engines: images like those of MNIST (19 % of the pixels are non-zero) or normal
+features, with labels from a fixed linear rule, so that the loss can decrease.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LATENT = 20
 
 @final
 class VariationalAutoencoder(nn.Module):
-    """784-400-20-400-784: Gaussian posterior, Bernoulli decoder; the negative ELBO over 784 is minimised."""
+    """A VAE 784-400-20-400-784 with Gaussian posterior and Bernoulli decoder; minimises the negative ELBO over 784."""
 
     def __init__(self) -> None:
         self.encoder = nn.Linear(784, 400)
@@ -39,7 +39,7 @@ class VariationalAutoencoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits of a reconstruction from a sampled code."""
+        """Return the logits of the reconstruction from a sampled latent code."""
         both = self.moments(nn.relu(self.encoder(x)))
         mean, log_variance = both[:, :LATENT], both[:, LATENT:]
         context = nn.context.require("VariationalAutoencoder")
@@ -48,9 +48,8 @@ class VariationalAutoencoder(nn.Module):
         seed, step, stream = context.draw("VariationalAutoencoder")
         noise = random_normal(mean.shape, seed, step, stream)
         divergence = (exp(log_variance) + mean * mean - log_variance - 1.0).sum(1) * 0.5
-        nn.add_penalty(
-            divergence.mean() / 784.0
-        )  # the loss is a mean over 784 pixels, too
+        # the loss is a mean over 784 pixels, too
+        nn.add_penalty(divergence.mean() / 784.0)
         return self._decoded(mean + noise * exp(log_variance * 0.5))
 
     def _decoded(self, code: Tensor) -> Tensor:
@@ -179,7 +178,13 @@ def _regression(n: int, generator: np.random.Generator) -> tuple[Array, Array]:
 
 
 def dense_flops(*sizes: int) -> int:
-    """Forward, weight gradient and input gradient of dense layers; the first layer needs no input gradient."""
+    """Return the operations of forward pass, weight and input gradients of dense layers, per example.
+
+    The first layer needs no input gradient.
+
+    >>> dense_flops(784, 10)
+    31360
+    """
     return sum(
         2 * a * b * (2 if i == 0 else 3) for i, (a, b) in enumerate(pairwise(sizes))
     )
@@ -188,13 +193,29 @@ def dense_flops(*sizes: int) -> int:
 def convolution_flops(
     kernel: int, before: int, after: int, height: int, width: int, first: bool = False
 ) -> int:
-    """The same for one convolution with height × width outputs."""
+    """Return the operations of forward pass, weight and input gradients of a convolution, per example.
+
+    Args:
+        kernel: Size of the square kernel.
+        before: Input channels.
+        after: Output channels.
+        height: Height of the output.
+        width: Width of the output.
+        first: Whether it is the first layer, which needs no input gradient.
+
+    >>> convolution_flops(3, 1, 8, 10, 10, first=True)
+    28800
+    """
     return 2 * kernel * kernel * before * after * height * width * (2 if first else 3)
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One training workload; ``flops`` counts the products and sums of contractions per example and step."""
+    """A training workload; ``flops`` counts multiplications and additions of contractions per example and step.
+
+    >>> WORKLOADS["W2"].title, WORKLOADS["W2"].batch_size
+    ('MLP 784-128-10', 64)
+    """
 
     name: str
     title: str
@@ -207,7 +228,7 @@ class Workload:
     flops: int
 
     def arrays(self) -> tuple[Array, Array]:
-        """Return inputs and targets, the same at every call."""
+        """Return inputs and targets, equal at every call."""
         return self.data(self.examples, np.random.default_rng(0))
 
 
@@ -357,7 +378,11 @@ WORKLOADS: dict[str, Workload] = {
 
 
 def workloads_named(names: tuple[str, ...]) -> list[Workload]:
-    """Return workloads by name, all of them without names."""
+    """Return the workloads with these names; all workloads if there are none.
+
+    >>> [workload.name for workload in workloads_named(("w2", "W6"))]
+    ['W2', 'W6']
+    """
     unknown = [name for name in names if name.upper() not in WORKLOADS]
     if unknown:
         raise ArgumentError(
@@ -375,7 +400,7 @@ def workloads_named(names: tuple[str, ...]) -> list[Workload]:
 def build_step(
     workload: Workload, arrays: Sequence[Array]
 ) -> tuple[StepSpec, list[Array]]:
-    """Return the step program of a workload and its first state."""
+    """Return the training step of a workload and its initial state."""
     model = workload.model()
     task = Task(model, get_loss(workload.loss), (), workload.optimizer)
     step = training_step(task, columns(arrays), workload.batch_size)

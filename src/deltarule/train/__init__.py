@@ -1,4 +1,4 @@
-"""The training loop over a pure step program, callbacks, metrics, history, checkpoints."""
+"""Training, evaluation and prediction: ``fit``, callbacks, metrics, history and checkpoints."""
 
 from deltarule.train.fitting.fit import fit
 from deltarule.train.fitting.learning_rate_range import RateRange, learning_rate_range

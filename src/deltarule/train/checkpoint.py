@@ -1,12 +1,12 @@
-"""The file format: one safetensors file whose metadata is JSON; written atomically; never pickle.
+"""The file format of models and checkpoints: safetensors with JSON metadata, written atomically, without pickle.
 
-A reader that knows safetensors alone sees named arrays. The metadata holds format, version, kind ("model" or
-"checkpoint"), a JSON document, and a checksum: a CRC-32 of kind, document and all arrays with their names, types and
-shapes (in version 1, of names and numbers alone). Groups of arrays share a prefix: ``weights/`` is everything that a
-model needs to predict, in both kinds of file.
+Any safetensors reader sees the named arrays. The metadata holds format, version, kind ("model" or "checkpoint"), a JSON
+document, and a checksum: the CRC-32 of kind, document and all arrays with their names, types and shapes (in version 1
+of names and values only). Groups of arrays share a prefix: ``weights/`` is everything that a model needs for
+prediction, in both kinds of file.
 
-A checksum finds damage and careless edits, not intent. So whatever a file says is taken as foreign: nothing in it is
-run, sizes are compared with the arrays before memory is taken, and what cannot be understood is a ``CheckpointError``.
+A checksum detects corruption, not manipulation, so the content of a file is never trusted: nothing in it is executed,
+sizes are compared with the arrays before memory is allocated, and invalid content raises a ``CheckpointError``.
 """
 
 from __future__ import annotations
@@ -30,12 +30,16 @@ from deltarule.errors import ArgumentError, CheckpointError, DeltaruleError
 from deltarule.runtime.buffers import Array
 
 FORMAT, VERSION = "deltarule", 2
-_DAMAGED = "Copy the file again, or go back to an older one."
+_DAMAGED = "Copy the file again, or use an older one."
 
 
 @dataclass(frozen=True)
 class Container:
-    """Named arrays and a JSON document, of some kind."""
+    """The content of a file: named arrays, a JSON document, its kind and the version of its format.
+
+    >>> Container({"weights/a": np.zeros(2)}, {"note": "zeros"}).group("weights/")["a"].shape
+    (2,)
+    """
 
     arrays: dict[str, Array]
     document: dict[str, Any]
@@ -43,7 +47,7 @@ class Container:
     version: int = VERSION
 
     def group(self, prefix: str) -> dict[str, Array]:
-        """Return the arrays whose names begin with a prefix, without it.
+        """Return the arrays whose names start with ``prefix``, by the rest of their names.
 
         >>> Container({"weights/a": np.zeros(1), "b": np.zeros(1)}, {}).group("weights/").keys()
         dict_keys(['a'])
@@ -56,7 +60,7 @@ class Container:
 
 
 def checked_path(path: str | Path) -> Path:
-    """Return the path of a file, a link followed: the file that it leads to is read and replaced.
+    """Return the path of a file; of a symbolic link, that of its target.
 
     >>> checked_path("runs/last.dr").name
     'last.dr'
@@ -67,7 +71,14 @@ def checked_path(path: str | Path) -> Path:
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never a part."""
+    """Write a file atomically: after a crash it is the old one or the new one, never a part.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomically(f"{folder}/note.txt", b"new")
+    ...     Path(folder, "note.txt").read_text()
+    'new'
+    """
     target = checked_path(path)
     if target.exists() and not target.is_file() and not target.is_dir():
         raise CheckpointError(
@@ -88,7 +99,7 @@ def write_atomically(path: str | Path, content: bytes) -> None:
 def _checksum(
     version: int, kind: str, document: str, arrays: Mapping[str, Array]
 ) -> str:
-    """Return the checksum of a file's content, as the given version of the format computes it."""
+    """Return the checksum of a file's content in the given version of the format."""
     value = (
         0
         if version < 2
@@ -110,7 +121,15 @@ def write(
     arrays: Mapping[str, Array],
     document: Mapping[str, Any],
 ) -> None:
-    """Write arrays and a JSON document to one file, atomically."""
+    """Write arrays and a JSON document to one file, atomically.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(f"{folder}/a.dr", "model", {"w": np.ones(2)}, {"note": "ones"})
+    ...     found = read(f"{folder}/a.dr", "model")
+    >>> found.arrays["w"].tolist(), found.document
+    ([1.0, 1.0], {'note': 'ones'})
+    """
     plain = {name: np.array(array, order="C") for name, array in arrays.items()}
     text = json.dumps(document)
     header = {
@@ -132,7 +151,7 @@ def _contents(
             where,
             expected=f"a {wanted} file",
             got="a folder" if file.is_dir() else "no such file",
-            hint=f"Looked in {file.absolute().parent}. A first run has nothing to go on from: leave resume out."
+            hint=f"Looked in {file.absolute().parent}. For a first run, leave resume out."
             if kinds == ("checkpoint",)
             else f"Looked in {file.absolute().parent}.",
         )
@@ -157,7 +176,16 @@ def _contents(
 
 
 def read(path: str | Path, *kinds: str) -> Container:
-    """Read a file of one of these kinds; anything else is a CheckpointError that says what is wrong."""
+    """Read a file of one of the given kinds.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, of another kind, or of a newer version.
+
+    >>> read("missing.dr", "model")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    deltarule.errors.CheckpointError: file missing.dr: expected a model file, got no such file.
+    ...
+    """
     header, arrays = _contents(checked_path(path), kinds)
     where = f"file {path}"
     if header.get("format") != FORMAT:
@@ -201,7 +229,7 @@ def read(path: str | Path, *kinds: str) -> Container:
 
 @contextlib.contextmanager
 def foreign(where: str, expected: str) -> Iterator[None]:
-    """Turn whatever goes wrong with a file's content into one CheckpointError.
+    """Raise every exception that the content of a file causes as a CheckpointError.
 
     >>> with foreign("file run.dr", "two entries"):
     ...     {}["cursor"]

@@ -1,4 +1,4 @@
-"""What a model's programs look like: loop nests, C, and the plan of their memory."""
+"""Source code and memory plans of a model's compiled programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,18 @@ Form = Literal["c", "loops"]
 def prediction_source(
     model: Trainable, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c"
 ) -> str:
-    """Return the model's prediction as one C file with its weights, or as the loop nests that the engine compiles."""
+    """Return the source code of the model's prediction.
+
+    Args:
+        model: The model.
+        input_shape: Shape of one example.
+        batch_size: Examples per call of the generated function.
+        form: "c" for one C99 file that contains the weights, "loops" for the loop nests that the engine compiles.
+
+    >>> from deltarule import nn
+    >>> "int predict(" in prediction_source(nn.Linear(2, 1), (2,))
+    True
+    """
     if form not in {"c", "loops"}:
         raise ArgumentError("source form", expected="'c' or 'loops'", got=repr(form))
     program, values = _prediction(model, tuple(input_shape), batch_size)
@@ -40,7 +51,7 @@ def prediction_source(
 def _prediction(
     model: Trainable, shape: Shape, batch_size: int
 ) -> tuple[Program, list[Array]]:
-    """Return the program of a prediction; its inputs are whole numbers where the model takes no others."""
+    """Return the program of a prediction; the inputs are int64 where the model accepts only integers."""
     try:
         return prediction_program(
             model, Column("inputs", shape, model_dtype(model)), batch_size
@@ -53,7 +64,17 @@ def _prediction(
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What a training step takes: where everything lies, how many kernels run, what they compute and move."""
+    """The resources of a training step.
+
+    Attributes:
+        memory: The layout of parameters, optimiser state and intermediate values in memory.
+        cost: The number of kernels, their floating-point operations and memory traffic.
+
+    >>> from deltarule import nn
+    >>> plan = training_plan(nn.Linear(3, 1), (3,), (1,), "mean_squared_error", "sgd", batch_size=8)
+    >>> plan.cost.statements > 0
+    True
+    """
 
     memory: MemoryPlan
     cost: Cost
@@ -67,7 +88,21 @@ def training_plan(
     optimizer: str,
     batch_size: int,
 ) -> StepPlan:
-    """Return where a training step keeps parameters, slots and intermediate values, and what it costs."""
+    """Return the memory plan and the cost of one training step.
+
+    Args:
+        model: The model.
+        input_shape: Shape of one example.
+        target_shape: Shape of one target; () for class labels.
+        loss: Name of the loss.
+        optimizer: Name of the optimiser.
+        batch_size: Examples per step.
+
+    >>> from deltarule import nn
+    >>> plan = training_plan(nn.Linear(3, 1), (3,), (1,), "mean_squared_error", "sgd", batch_size=8)
+    >>> plan.memory.nbytes > 0 and plan.cost.flops > 0
+    True
+    """
     kind = model_dtype(model)
     target = (
         dtypes.INT64 if get_loss(loss).link == "softmax" and not target_shape else kind

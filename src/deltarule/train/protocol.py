@@ -1,4 +1,4 @@
-"""What the training loop asks of a model: parameters, state, and a pure call. It knows no layers."""
+"""The interface between models and training: parameters, state, and a pure forward pass."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ Mode = Literal["training", "inference"]
 
 @dataclass(frozen=True)
 class ForwardResult:
-    """What one call of a model gives.
+    """The result of a model's forward pass.
 
-    ``state`` holds the new values of those entries of ``named_state`` that change (running statistics);
-    ``penalties`` are scalars that the model wants added to the loss (activity regularisation).
+    Attributes:
+        output: The prediction for the batch, (N, …).
+        state: New values, by name, of the entries of ``named_state`` that change (running statistics).
+        penalties: Scalars to be added to the training loss (activity regularisation).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> result = ForwardResult(tensor([[1.0, 2.0]]))
+    >>> result.output.shape, result.state, result.penalties
+    ((1, 2), {}, [])
     """
 
     output: Tensor
@@ -25,52 +32,70 @@ class ForwardResult:
 
 
 class Trainable(Protocol):
-    """A model that can be trained: everything that learns or changes is named."""
+    """The interface of a trainable model: named parameters, named state, and a forward pass.
+
+    Every ``nn.Module`` implements it; any other class with these methods can be trained by ``fit``, too.
+
+    >>> from deltarule import nn
+    >>> model: Trainable = nn.Sequential(nn.Linear(3, 2))
+    >>> [(name, tensor.shape) for name, tensor in model.named_parameters()]
+    [('0.weight', (2, 3)), ('0.bias', (2,))]
+    """
 
     def named_parameters(self) -> list[tuple[str, Tensor]]:
-        """Return the parameters that are learned (frozen ones are left out), in a fixed order."""
+        """Return the trainable parameters (without the frozen ones) by name, in a fixed order."""
         ...
 
     def named_state(self) -> list[tuple[str, Tensor]]:
-        """Return what changes without being learned: running statistics, buffers."""
+        """Return the non-trainable state by name: running statistics, buffers."""
         ...
 
     def apply(
         self, inputs: Tensor, *, mode: Mode, seed: Tensor | None, step: Tensor | None
     ) -> ForwardResult:
-        """Return the output for a batch as a pure expression; ``seed`` and ``step`` are int64 scalars."""
+        """Return the forward pass on a batch as a pure expression; ``seed`` and ``step`` are int64 scalars."""
         ...
 
     def config(self) -> dict[str, Any] | None:
-        """Return plain data from which the architecture can be built again, or None."""
+        """Return plain data from which the architecture can be rebuilt, or None."""
         ...
 
 
 @runtime_checkable
 class Saveable(Protocol):
-    """A model that has more to save than what it learns: frozen parameters."""
+    """A model with a state dictionary, which includes its frozen parameters.
+
+    >>> from deltarule import nn
+    >>> isinstance(nn.Linear(2, 1), Saveable)
+    True
+    """
 
     def state_dict(self) -> dict[str, Array]:
-        """Return copies of all parameters and state by name."""
+        """Return copies of all parameters and all state by name."""
         ...
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
-        """Take over values by name."""
+        """Load values by name."""
         ...
 
 
 @runtime_checkable
 class HasMatrices(Protocol):
-    """A model with weights that are kept without the zeros of their matrix."""
+    """A model with sparse weights, stored without the zeros of their matrices."""
 
     def named_matrices(self) -> list[tuple[str, Tensor]]:
-        """Return the learned weights as the matrices that they stand for, by the parameters' names."""
+        """Return the trainable weights as dense matrices, by the names of the parameters."""
         ...
 
 
 @runtime_checkable
 class HasFrozen(Protocol):
-    """A model with parameters that are kept as they are, which recipes and penalties may name."""
+    """A model with frozen parameters, which optimisers and penalties may refer to by name.
+
+    >>> from deltarule import nn
+    >>> isinstance(nn.Linear(2, 1), HasFrozen)
+    True
+    """
 
     def named_frozen(self) -> list[tuple[str, Tensor]]:
         """Return the frozen parameters, in a fixed order."""

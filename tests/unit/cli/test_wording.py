@@ -134,7 +134,7 @@ def _run(folder: Path, line: str) -> int:
         (
             "train wide.npz",
             1,
-            "one for each of 40 examples, got an array of shape (40, 2).\n  Name an array of one",
+            "one for each of 40 examples, got an array of shape (40, 2).\n  Choose an array with one",
         ),
         (
             "evaluate good.dr wide.npz",

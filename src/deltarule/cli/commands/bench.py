@@ -1,4 +1,4 @@
-"""``deltarule bench``: the training workloads measured on this machine, or checked against the reference backend."""
+"""``deltarule bench``: measure the training workloads, or check them against the reference backend."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ from deltarule.train.steps.step import StepSpec, columns, prediction_program
 Array = npt.NDArray[Any]
 CHECK_STEPS = 20
 _LEAST_SECONDS = 0.2
-_AGREED = 1e-2  # relative difference of losses, which grows where a rectifier tips
+_AGREED = (
+    1e-2  # tolerated relative difference of losses, which grows when a ReLU switches
+)
 _KNOWN, _QUERIES = 60_000, 2000  # examples of W11
 
 
@@ -45,7 +47,7 @@ def _compiled(
 
 
 def peak_rss_mb() -> float | None:
-    """Return the largest memory that this process has had, in MB; None where the system does not tell."""
+    """Return the peak resident memory of this process in MB; None if the system does not report it."""
     try:
         resource = importlib.import_module("resource")
     except ImportError:
@@ -57,7 +59,7 @@ def peak_rss_mb() -> float | None:
 def measure(
     workload: Workload, threads: int | None, least_seconds: float, device: str = "cpu"
 ) -> dict[str, Any]:
-    """Train a workload for some seconds and return its figures; compilation is timed without and with the cache."""
+    """Train a workload and return speed, losses and compile times, without and with the cache."""
     arrays = workload.arrays()
     step, state = build_step(workload, arrays)
     engine = backend(device)
@@ -99,7 +101,7 @@ def measure(
 
 
 def check(workload: Workload, threads: int | None) -> dict[str, Any]:
-    """Train some steps on the native and on the reference backend; return the largest relative difference."""
+    """Train some steps on the native and the reference backend; return the largest relative differences."""
     arrays = tuple(
         array[: CHECK_STEPS * workload.batch_size] for array in workload.arrays()
     )
@@ -139,7 +141,7 @@ def check(workload: Workload, threads: int | None) -> dict[str, Any]:
 def _latency(
     program: Program, arrays: Sequence[Array], least_seconds: float, threads: int | None
 ) -> float:
-    """Return the median time of one call in seconds."""
+    """Return the median duration of a call in seconds."""
     run = backend("cpu").compile(program, threads)
     for _ in range(5):
         run(*arrays)
@@ -153,7 +155,7 @@ def _latency(
 
 
 def inference(least_seconds: float, threads: int | None = None) -> list[dict[str, Any]]:
-    """Measure W10: W2 and W6 on one example and on 1024."""
+    """Measure W10: inference of W2 and W6 on 1 and 1024 examples."""
     rows = []
     for name in ("W2", "W6"):
         workload = WORKLOADS[name]
@@ -180,7 +182,7 @@ def inference(least_seconds: float, threads: int | None = None) -> list[dict[str
 
 
 def classical() -> list[dict[str, Any]]:
-    """Measure W11: the 5 nearest of 60,000 examples for 2,000 queries, and 50 principal components of 60,000."""
+    """Measure W11: 5 nearest neighbours among 60,000 examples for 2,000 queries, and PCA with 50 components."""
     try:
         learners = importlib.import_module("deltarule.learners")
     except ImportError as error:
@@ -233,7 +235,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _available(name: str) -> bool:
-    """Return whether a workload runs with what is installed: W11 needs scikit-learn."""
+    """Return whether the packages of a workload are installed: W11 needs scikit-learn."""
     return name != "W11" or importlib.util.find_spec("sklearn") is not None
 
 
@@ -264,7 +266,7 @@ def _run(
     default=2.0,
     show_default=True,
     metavar="S",
-    help="Train each workload for at least so long.",
+    help="Minimum duration of each workload.",
 )
 @click.option(
     "--check",
@@ -287,7 +289,7 @@ def command(
     by_statement: bool,
     as_json: bool,
 ) -> int:
-    """Measure the standard workloads: training, inference (W10) and classical learners (W11)."""
+    """Measure the benchmark workloads: training, inference (W10) and classical learners (W11)."""
     wanted = [name.upper() for name in names]
     others = {"W10": lambda: inference(least, threads), "W11": classical}
     named = tuple(name for name in wanted if name not in others)

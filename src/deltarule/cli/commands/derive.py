@@ -1,4 +1,4 @@
-"""``deltarule derive``: the gradient of a loss in matrix calculus, proved line by line."""
+"""``deltarule derive``: the gradient of a loss in matrix calculus, verified line by line."""
 
 from __future__ import annotations
 
@@ -82,15 +82,15 @@ def command(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Derive the gradient of a loss, one named signal a line, every line proved numerically.
+    """Derive the gradient of a loss, one named signal per line, with every line verified numerically.
 
-    NAME is a scalar tensor, or a function that returns a loss or (loss, variables). Of a vector in its place, the
-    Jacobian by each vector is derived, and by each matrix the slices of the 3-tensor.
+    NAME is a scalar tensor, or a function that returns a loss or (loss, variables). For a vector, its Jacobian with
+    respect to each vector is derived, and with respect to each matrix the slices of the 3-tensor.
     """
     console = Console(as_json)
     for path, name in ((latex, "--latex"), (html, "--html")):
         if path is not None:
-            options.check_place(path, name)
+            options.check_writable(path, name)
     found = problem.load(place, wrt, vectors=True)
     if found.loss.shape != ():
         _of_vector(found, cast(Any, layout), latex, html, console)
@@ -146,7 +146,7 @@ def _of_vector(
     html: Path | None,
     console: Console,
 ) -> None:
-    """Derive a vector by its variables: a Jacobian by a vector, slices by a matrix."""
+    """Derive the derivatives of a vector: Jacobians with respect to vectors, slices with respect to matrices."""
     if html is not None:
         raise ArgumentError(
             "--html",

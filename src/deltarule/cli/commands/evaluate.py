@@ -1,4 +1,4 @@
-"""``deltarule evaluate``: how right a trained model is on data that has answers."""
+"""``deltarule evaluate``: the score of a trained model on labelled data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = (
     "deltarule evaluate flowers.dr more.csv              columns are found by their names",
     "deltarule evaluate digits.dr new.npz --output said.csv --json",
 )
-_MOST_CLASSES = 20  # classes with a line of their own
+_MOST_CLASSES = 20  # classes listed
 
 
 @command_with("evaluate", *EXAMPLES)
@@ -36,7 +36,7 @@ _MOST_CLASSES = 20  # classes with a line of their own
     "--all",
     "everything",
     is_flag=True,
-    help="Measure on all rows, also those that were trained on.",
+    help="Use all rows, including the training rows.",
 )
 @click.option(
     "--output",
@@ -58,9 +58,9 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Measure a trained MODEL on data that has answers.
+    """Evaluate a trained MODEL on labelled data.
 
-    On the data that the model was trained on, only the rows kept for the test are used.
+    On the data that the model was trained on, only the test rows are used.
     """
     console = Console(as_json)
     if output is not None:
@@ -103,14 +103,14 @@ def command(
 def _part(
     examples: Dataset, about: ModelMetadata, everything: bool
 ) -> tuple[npt.NDArray[np.int64], str]:
-    """Return the rows to measure on: of the training's own data those that it has not seen."""
+    """Return the rows to evaluate: the test rows of the training data, or all rows of other data."""
     if not everything and source.fingerprint(examples) == about.fingerprint:
         return source.divide(examples, about.seed).test, "the test part"
     return np.arange(examples.n_samples), "all rows"
 
 
 def _per_class(counts: npt.NDArray[np.int64], classes: tuple[str, ...]) -> str:
-    """Return a line per class: examples, share found (recall), share right of what was said (precision)."""
+    """Return a table with one line per class: examples, recall and precision."""
     predicted = counts.sum(axis=0)
     lines = [
         (

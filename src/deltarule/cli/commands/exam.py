@@ -29,7 +29,7 @@ EXAMPLES = (
     default=0,
     show_default=True,
     metavar="S",
-    help="The same seed gives the same sheets.",
+    help="Seed of the questions.",
 )
 @click.option(
     "--variants",
@@ -37,10 +37,10 @@ EXAMPLES = (
     default=1,
     show_default=True,
     metavar="V",
-    help="Sheets to set.",
+    help="Number of sheets.",
 )
-@click.option("--key", is_flag=True, help="With the answers, which have been verified.")
-@click.option("--hints", is_flag=True, help="With a hint at each question.")
+@click.option("--key", is_flag=True, help="Include the verified answers.")
+@click.option("--hints", is_flag=True, help="Include a hint with each question.")
 @click.option(
     "--latex", type=options.PATH, default=None, metavar="PATH", help="Write LaTeX."
 )
@@ -62,15 +62,15 @@ def command(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Set question sheets on TOPIC; every answer key has been verified.
+    """Create question sheets on TOPIC with verified answer keys.
 
-    TOPIC is networks (six of them to derive), gradients (the same with numbers), shapes, convolution, optimizers,
+    TOPIC is networks (six derivations), gradients (the same with numbers), shapes, convolution, optimizers,
     normalization, divergence or initialization.
     """
     console = Console(as_json)
     for path, name in ((latex, "--latex"), (html, "--html")):
         if path is not None:
-            options.check_place(path, name)
+            options.check_writable(path, name)
     found = exam(topic, seed=seed, variants=variants)
     written = {}
     for path, text in (

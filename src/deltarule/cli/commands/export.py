@@ -47,7 +47,7 @@ from deltarule.visible import shown
     default=1,
     show_default=True,
     metavar="B",
-    help="Examples that one call of the C function takes.",
+    help="Examples per call of the C function.",
 )
 @options.as_json
 def command(
@@ -57,13 +57,13 @@ def command(
     batch_size: int,
     as_json: bool,
 ) -> None:
-    """Write a trained model (a .dr file) in a form that other programs can run."""
+    """Export a trained model (a .dr file) to C or ONNX."""
     if c_path is None and onnx_path is None:
         raise ArgumentError("export", expected="--c FILE or --onnx FILE", got="neither")
     module, about = open_model(model)
     for path, option in ((c_path, "--c"), (onnx_path, "--onnx")):
         if path is not None:
-            options.check_place(path, option)
+            options.check_writable(path, option)
     console, written = Console(as_json), {}
     if c_path is not None:
         text = prediction_source(module, about.input_shape, batch_size)
@@ -89,7 +89,7 @@ def command(
 
 
 def _signature(text: str) -> str:
-    r"""Return the signature of the function in a C file, on one line without the shapes.
+    r"""Return the signature of the function in a C file on one line, without the shapes.
 
     >>> _signature("int predict(const float *inputs /* (1, 4) */,\n    float *outputs) {")
     'int predict(const float *inputs, float *outputs)'

@@ -1,4 +1,4 @@
-"""``deltarule grade``: is this the gradient? If not, which mistake is it, and at which line."""
+"""``deltarule grade``: check a gradient given as a formula, and name the mistake."""
 
 from __future__ import annotations
 

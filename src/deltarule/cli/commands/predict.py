@@ -1,4 +1,4 @@
-"""``deltarule predict``: what a trained model says of new data, as a file."""
+"""``deltarule predict``: write the predictions of a trained model to a file."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Write a trained MODEL's predictions for new data; no answers are needed.
+    """Write the predictions of a trained MODEL for new data; no targets are needed.
 
-    Columns of a CSV or Parquet file are found by the names of the training data; other columns are left out. NPZ
-    files hold an array inputs (or X). A picture, or a folder of pictures, is brought to the size of those that the
-    model was trained on; the file then names the pictures instead of rows.
+    Columns of a CSV or Parquet file are matched by the names of the training data; other columns are ignored. NPZ
+    files have an array inputs (or X). Images are resized to the input size of the model; the predictions then list
+    file names instead of rows.
     """
     console = Console(as_json)
     path = output or Path(f"{Path(data).stem}-predictions.csv")

@@ -1,4 +1,4 @@
-"""``deltarule summary``: a model's layers with their arithmetic."""
+"""``deltarule summary``: the layers of a model with the arithmetic of shapes and parameters."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ EXAMPLES = (
     "--model",
     default=None,
     metavar="M",
-    help="linear, mlp or lenet, for a data set (default: by its shape).",
+    help="linear, mlp or lenet, for a data set [by its shape].",
 )
 @click.option(
     "--memory",
     is_flag=True,
-    help="Print the memory plan of a training step with Adam, too.",
+    help="Also print the memory plan of a training step with Adam.",
 )
 @click.option(
     "--batch-size",
@@ -43,7 +43,7 @@ EXAMPLES = (
     default=32,
     show_default=True,
     metavar="B",
-    help="Batch size of that step.",
+    help="Batch size of the training step.",
 )
 @options.as_json
 def command(
@@ -56,14 +56,14 @@ def command(
 ) -> None:
     """Print the layers of a trained model (a .dr file), or of the model for a data set.
 
-    Shapes and parameters come with their arithmetic.
+    Shapes and parameter counts are shown with their arithmetic.
     """
     console = Console(as_json)
     if Path(name).suffix == ".dr":
         module, about = open_model(Path(name))
         title, shape = f"{name}: {about.model} for {about.data}", about.input_shape
     else:
-        data = source.open_data(name, options.reading(given))
+        data = source.open_data(name, options.table_options(given))
         chosen = model or models.default_model(data)
         module = models.build(chosen, data, np.arange(data.n_samples), seed=0)
         title, shape = f"{chosen} for {data.title}", data.input_shape

@@ -1,4 +1,4 @@
-"""``deltarule train``: data card, model, training, test, files."""
+"""``deltarule train``: train a model on a data set, evaluate it, and write the model and a report."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ EXAMPLES = (
     "deltarule train digits",
     "deltarule train wine --model linear --epochs 50 --json",
     "deltarule train flowers.csv --target species --seed 1",
-    "deltarule train digits --model vae          learns to draw digits, without their classes",
-    "deltarule train digits --checkpoint run.dr --checkpoint-every 20  interrupt it and go on:",
+    "deltarule train digits --model vae          a generative model of digits, without labels",
+    "deltarule train digits --checkpoint run.dr --checkpoint-every 20  interrupt it and resume:",
     "deltarule train digits --checkpoint run.dr --checkpoint-every 20 --resume",
 )
 
@@ -56,28 +56,28 @@ EXAMPLES = (
     type=click.IntRange(min=1),
     default=None,
     metavar="N",
-    help="Passes over the data, at most.",
+    help="Maximum number of epochs.",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
     default=None,
     metavar="B",
-    help="Examples a step.",
+    help="Examples per step.",
 )
 @click.option(
     "--learning-rate",
     type=options.Rate(),
     default=None,
     metavar="R",
-    help="Step size of the optimiser (AdamW).",
+    help="Learning rate of the optimiser (AdamW).",
 )
 @click.option(
     "--latent-size",
     type=click.IntRange(min=2),
     default=None,
     metavar="K",
-    help="Latent numbers of a vae [2].",
+    help="Latent dimensions of a vae [2].",
 )
 @options.seed
 @options.threads
@@ -94,12 +94,12 @@ EXAMPLES = (
     type=click.IntRange(min=1),
     default=None,
     metavar="STEPS",
-    help="Write the file every so many steps, instead of every epoch.",
+    help="Steps between checkpoints, instead of one per epoch.",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on from the file, to the bit as if never stopped.",
+    help="Resume from the checkpoint; the result is bitwise that of an uninterrupted run.",
 )
 @click.option(
     "--report",
@@ -114,13 +114,13 @@ def command(as_json: bool, **given: Any) -> None:
 
     NAME is digits, iris, wine, breast_cancer or diabetes; FILE a .csv, .npz or .parquet file; FOLDER holds MNIST's
     files, CIFAR's batches, a folder of pictures for each class, or inputs.npy and targets.npy. 20 % of the rows are
-    kept for the test and 10 % to stop at the best epoch. Images get a convolutional network (lenet), tables dense
-    layers (mlp). Writes the model, from which a run can be resumed, and a report as one HTML file.
+    held out for the test and 10 % for early stopping. Images get a convolutional network (lenet), tables dense layers
+    (mlp). Writes the model, from which the run can be resumed, and an HTML report.
 
-    --model vae learns the images themselves: a variational autoencoder, with the bound on their probability, new
-    images, reconstructions and the map of the latent plane in its report.
+    --model vae trains a variational autoencoder of the images; its report shows the ELBO, samples, reconstructions and
+    a map of the latent space.
     """
-    job, console = Job(reading=options.reading(given), **given), Console(as_json)
+    job, console = Job(reading=options.table_options(given), **given), Console(as_json)
     if job.model == train_vae.NAME:
         train_vae.run_job(job, console)
         return
@@ -140,15 +140,15 @@ def command(as_json: bool, **given: Any) -> None:
 
 
 def run_job(job: Job, console: Console) -> None:
-    """Do what the command line asks for."""
+    """Run a training job."""
     start = time.perf_counter()
     data = source.open_data(job.name, job.reading)
     path, page = (
         job.checkpoint or Path(f"{data.name}.dr"),
         job.report or Path(f"{data.name}-report.html"),
     )
-    options.check_place(path, "--checkpoint")
-    options.check_place(page, "--report")
+    options.check_writable(path, "--checkpoint")
+    options.check_writable(page, "--report")
     if data.task == "classification" and len(data.class_names) == 1:
         got, hint = (
             f"{data.class_names[0]!r} in all {data.n_samples} rows",
@@ -203,7 +203,7 @@ def fit(
     path: Path,
     console: Console,
 ) -> train.History:
-    """Train with the model's recipe where the command line does not say otherwise."""
+    """Train with the options of the job, and the model's recipe as defaults."""
     recipe = models.RECIPES[name]
     targets = models.targets(data)
     rate_ = recipe.learning_rate if job.learning_rate is None else job.learning_rate
@@ -228,7 +228,7 @@ def fit(
 
 
 def print_result(console: Console, measured: Measured, path: Path, page: Path) -> None:
-    """Print the result and the files."""
+    """Print the test score and the files."""
     value, words = measured.score.parts()
     label = "test accuracy" if measured.score.metric == "accuracy" else "test"
     console.say(f"\n{label}  {value} {words}")
@@ -244,7 +244,7 @@ def record(
     page: Path,
     total: float,
 ) -> dict[str, Any]:
-    """Return the answer for programs."""
+    """Return the result for JSON output."""
     return {
         f"test_{measured.score.metric}": measured.score.value,
         "test_loss": measured.score.loss,

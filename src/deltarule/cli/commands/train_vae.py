@@ -1,4 +1,4 @@
-"""``deltarule train NAME --model vae``: a variational autoencoder of images, its bound, what it draws, files."""
+"""``deltarule train NAME --model vae``: train a variational autoencoder of images, and write its report."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ RECIPE: Final = models.Recipe(
 _HIDDEN = (
     256,
     128,
-)  # units of the encoder's hidden layers; the decoder has them in reverse
-_DRAWS = 500  # of z for each test image
-_MAX_LIKELIHOOD_IMAGES = 1000  # test images that the likelihood is estimated for
-_LINE = 8  # images of a row
-_SHOWN = 10  # reconstructions; lines run between neighbours of them
+)  # units of the encoder's hidden layers, reversed in the decoder
+_DRAWS = 500  # samples of z per test image
+_MAX_LIKELIHOOD_IMAGES = 1000  # test images for the likelihood estimate
+_LINE = 8  # images per row
+_SHOWN = 10  # reconstructions; interpolations run between neighbours
 _GRID, _SPAN = 12, 2.0
 
 
 def check(data: Dataset) -> None:
-    """Raise ArgumentError unless the data are images with values in [0, 1] and classes to colour the map with."""
+    """Raise ArgumentError unless the data are images with values in [0, 1] and class labels."""
     shape, low, high = (
         data.input_shape,
         float(data.inputs.min()),
@@ -61,7 +61,7 @@ def check(data: Dataset) -> None:
             if len(shape) == 1
             else f"examples of shape {'×'.join(map(str, shape))}"
         )
-        hint = "In Python, generative.VAE with a GaussianLikelihood learns tables."
+        hint = "For tables use generative.VAE with a GaussianLikelihood in Python."
     elif not models.is_image(shape) or shape[-1] not in {1, 3}:
         got, hint = f"images of {'×'.join(map(str, shape))}", ""
     elif data.task != "classification":
@@ -85,14 +85,14 @@ def check(data: Dataset) -> None:
 
 
 def build(data: Dataset, latent_size: int, seed: int) -> VAE:
-    """Return the model for images: dense layers, Bernoulli pixels."""
+    """Return a VAE with dense layers and Bernoulli pixels."""
     model = generative.dense_vae(data.input_shape, latent_size, _HIDDEN)
     model.initialize(seed)
     return model
 
 
 def run_job(job: Job, console: Console) -> None:
-    """Do what the command line asks for."""
+    """Run a training job."""
     start = time.perf_counter()
     data = source.open_data(job.name, job.reading)
     check(data)
@@ -100,8 +100,8 @@ def run_job(job: Job, console: Console) -> None:
         job.checkpoint or Path(f"{data.name}.dr"),
         job.report or Path(f"{data.name}-report.html"),
     )
-    options.check_place(path, "--checkpoint")
-    options.check_place(page, "--report")
+    options.check_writable(path, "--checkpoint")
+    options.check_writable(page, "--report")
     rows = source.divide(data, job.seed)
     card = data_card(data, rows, job.seed)
     console.rows(data.title, card.rows())
@@ -141,7 +141,7 @@ def run_job(job: Job, console: Console) -> None:
 def fit(
     job: Job, model: VAE, data: Dataset, rows: Split, path: Path, console: Console
 ) -> train.History:
-    """Train with the recipe where the command line does not say otherwise."""
+    """Train with the options of the job, and the recipe as defaults."""
     rate = RECIPE.learning_rate if job.learning_rate is None else job.learning_rate
     return model.fit(
         data.inputs[rows.train],
@@ -161,7 +161,7 @@ def fit(
 
 
 def measure(model: VAE, images: Array) -> Bounds:
-    """Return the bound, its terms and the likelihood of images."""
+    """Return ELBO, its terms, and the estimated log-likelihood of images."""
     weights = model.log_weights(images, _DRAWS)
     elbo, log_likelihood = (
         weights.mean(axis=0),
@@ -179,11 +179,10 @@ def measure(model: VAE, images: Array) -> Bounds:
 
 
 def drawings(model: VAE, data: Dataset, test: npt.NDArray[np.int64]) -> Drawings:
-    """Return what the page shows: new images, reconstructions, lines, the grid and the map of test images."""
+    """Return the figures of the report: samples, reconstructions, interpolations, latent grid and latent map."""
     images, classes = data.inputs[test], data.targets[test]
-    first = np.unique(classes, return_index=True)[
-        1
-    ]  # one image of each class, then any
+    # one image of each class first, then the others
+    first = np.unique(classes, return_index=True)[1]
     order = np.concatenate([first, np.delete(np.arange(len(images)), first)])
     shown = images[order[: min(_SHOWN, len(order) // 2 * 2)]]
     lines = [
@@ -213,7 +212,7 @@ def record(
     page: Path,
     total: float,
 ) -> dict[str, Any]:
-    """Return the answer for programs."""
+    """Return the result for JSON output."""
     terms = {
         "elbo": bounds.elbo,
         "reconstruction": bounds.reconstruction,

@@ -1,1 +1,1 @@
-"""What the command line is given: data, models, options of reading."""
+"""The input of commands: data, models, options for tables."""

@@ -1,4 +1,4 @@
-"""What a model file says of its data, so that answers have names and the test part can be found again."""
+"""Metadata in model files: the data that a model was trained on, its classes and its test split."""
 
 from __future__ import annotations
 
@@ -13,15 +13,26 @@ from deltarule.errors import CheckpointError
 from deltarule.nn.saving import load
 from deltarule.train import checkpoint
 
-_KEY = "about"  # entry of the file's JSON document
+_KEY = "about"  # key in the file's JSON document
 _KINDS = ("model", "checkpoint")
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """The data that a model was trained on; ``fingerprint`` and ``seed`` give its test part back.
+    """The data that a model was trained on.
 
-    ``schema`` says how the columns of a table became features; older files have none.
+    Attributes:
+        data: Name of the data set.
+        task: "classification" or "regression".
+        model: Name of the model.
+        input_shape: Shape of one example.
+        feature_names: Names of the features.
+        class_names: Names of the classes.
+        target: Name of the target column.
+        seed: Seed of the split; with ``fingerprint`` it identifies the test part.
+        fingerprint: SHA-256 of the data.
+        schema: How the columns of a table become features; None in older files.
+        drop_missing: Whether rows with missing values were dropped.
     """
 
     data: str
@@ -45,7 +56,7 @@ class ModelMetadata:
         fingerprint: str,
         drop_missing: bool = False,
     ) -> ModelMetadata:
-        """Describe a data set and a run on it."""
+        """Return the metadata of a run on a data set."""
         return ModelMetadata(
             data.name,
             data.task,
@@ -69,7 +80,7 @@ class ModelMetadata:
         }
 
     def write(self, path: Path) -> None:
-        """Add this to a model's file; the file is replaced as a whole."""
+        """Add the metadata to a model file, which is replaced atomically."""
         container = checkpoint.read(path, *_KINDS)
         checkpoint.write(
             path,
@@ -80,13 +91,13 @@ class ModelMetadata:
 
 
 def open_model(path: Path) -> tuple[nn.Module, ModelMetadata]:
-    """Return the model of a file and what the file says of its data."""
+    """Return the model in a file, and its metadata."""
     document = checkpoint.read(path, *_KINDS).document
     if not isinstance(document.get(_KEY), dict):
         raise CheckpointError(
             f"file {path}",
             expected="a model that 'deltarule train' finished",
-            got="one that does not say what its classes and features are",
+            got="one without the names of its classes and features",
             hint="Let the run finish ('deltarule train … --resume'), or use dr.load(path) in Python.",
         )
     known = {field.name for field in fields(ModelMetadata)}
@@ -101,7 +112,7 @@ def open_model(path: Path) -> tuple[nn.Module, ModelMetadata]:
         raise CheckpointError(
             f"file {path}",
             expected="a model that predicts",
-            got="a variational autoencoder, which draws and reconstructs",
-            hint="Its report shows what it does. In Python: dr.load(path).sample(10).",
+            got="a variational autoencoder, which samples and reconstructs",
+            hint="See its report. In Python: dr.load(path).sample(10).",
         )
     return load(path), ModelMetadata(**values)

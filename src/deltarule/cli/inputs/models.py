@@ -1,4 +1,4 @@
-"""Models by name, and the recipe that each is trained with: sensible defaults for a task and a shape."""
+"""Models by name, with default hyperparameters for training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _SMALLEST_IMAGE = 4  # two halvings leave one pixel
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained unless the command says otherwise; ``patience`` counts epochs without improvement."""
+    """Default hyperparameters of a model; ``patience`` is that of early stopping, in epochs.
+
+    >>> RECIPES["mlp"].epochs
+    100
+    """
 
     epochs: int
     batch_size: int
@@ -46,12 +50,16 @@ RECIPES = {
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
-    """Whether examples of this shape are pictures: height × width × channels, large enough to be halved twice."""
+    """Return whether a shape is that of images (height × width × channels) large enough to be halved twice.
+
+    >>> is_image((8, 8, 1)), is_image((3, 3, 1)), is_image((64,))
+    (True, False, False)
+    """
     return len(shape) == 3 and min(shape[:2]) >= _SMALLEST_IMAGE
 
 
 def default_model(data: Dataset) -> str:
-    """Return the name of the model for a data set: a convolutional one for images, else dense layers.
+    """Return the default model for a data set: convolutional for images, else dense.
 
     >>> from deltarule.data import load
     >>> default_model(load("digits")), default_model(load("iris"))
@@ -63,10 +71,20 @@ def default_model(data: Dataset) -> str:
 def build(
     name: str, data: Dataset, rows: npt.NDArray[np.int64], seed: int
 ) -> nn.Sequential:
-    """Return a model for a data set; what it standardises by is learned from the given rows alone.
+    """Return a model for a data set that takes raw inputs and predicts in the units of the target.
 
-    Inputs are standardised by the model's first layer; a regression ends in the layer that brings its answer back
-    to the target's units. So the saved model takes raw data and answers in the units of the target.
+    The first layer standardises the inputs, and for regression the last layer maps predictions back to the scale of the
+    target; both are fitted on the given rows only.
+
+    Args:
+        name: "linear", "mlp" or "lenet".
+        data: The data set.
+        rows: The training rows.
+        seed: Seed of the initial weights.
+
+    >>> from deltarule.data import load
+    >>> len(list(build("linear", load("iris"), np.arange(100), seed=0)))
+    2
     """
     if name not in MODELS:
         raise ArgumentError(
@@ -93,22 +111,37 @@ def build(
 
 
 def targets(data: Dataset) -> npt.NDArray[Any]:
-    """Return targets as the model's loss takes them: labels (N,), or numbers in a column (N, 1)."""
+    """Return the targets for the model's loss: labels (N,), or numbers (N, 1).
+
+    >>> from deltarule.data import load
+    >>> targets(load("iris")).shape, targets(load("diabetes")).shape
+    ((150,), (442, 1))
+    """
     return data.targets if data.task == "classification" else data.targets[:, None]
 
 
 def loss_name(data: Dataset) -> str:
-    """Return the loss for the data's task."""
+    """Return the loss for the data's task.
+
+    >>> from deltarule.data import load
+    >>> loss_name(load("iris"))
+    'cross_entropy'
+    """
     return LOSSES[data.task]
 
 
 def metric_name(data: Dataset) -> str:
-    """Return the metric for the data's task."""
+    """Return the metric for the data's task.
+
+    >>> from deltarule.data import load
+    >>> metric_name(load("diabetes"))
+    'r2'
+    """
     return METRICS[data.task]
 
 
 def _dense(name: str, shape: tuple[int, ...], n_outputs: int) -> list[nn.Module]:
-    """Return dense layers: none hidden (linear), or two hidden ones (mlp)."""
+    """Return dense layers: no hidden layer (linear) or two (mlp)."""
     flat: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
     n_inputs = math.prod(shape)
     if name == "linear":
@@ -124,9 +157,9 @@ def _dense(name: str, shape: tuple[int, ...], n_outputs: int) -> list[nn.Module]
 
 
 def _lenet(shape: tuple[int, ...], n_outputs: int) -> list[nn.Module]:
-    """Return convolution, pooling, convolution, pooling, two dense layers (after Y. LeCun et al., 1998).
+    """Return convolution, pooling, convolution, pooling and two dense layers (after LeCun et al. 1998).
 
-    Windows are 3×3 with a border of one pixel, so that small pictures keep their size: 8×8 → 4×4 → 2×2.
+    Kernels are 3×3 with a padding of one pixel, so sizes go 8×8 → 4×4 → 2×2.
     """
     height, width, channels = shape
     first, second = _CHANNELS

@@ -1,4 +1,4 @@
-"""A gradient named on the command line: FILE.py:NAME, where NAME is a loss or a function that returns one."""
+"""Losses given on the command line as FILE.py:NAME, where NAME is a loss or a function that returns one."""
 
 from __future__ import annotations
 
@@ -22,16 +22,22 @@ EXPECTED = "FILE.py:NAME, NAME a scalar tensor or a function that returns a loss
 
 @dataclass(frozen=True)
 class Problem:
-    """A loss and its variables."""
+    """A loss and the variables to differentiate with respect to.
+
+    >>> from deltarule.tensor.tensor import parameter
+    >>> w = parameter([1.0, 2.0], name="w")
+    >>> Problem((w * w).sum(), (w,)).variable("w") is w
+    True
+    """
 
     loss: Tensor
     variables: tuple[Tensor, ...]
 
     def variable(self, name: str, what: str = "--wrt") -> Tensor:
-        """Return the variable of a name.
+        """Return the variable with a name.
 
         Raises:
-            ArgumentError: there is none; the message lists the names.
+            ArgumentError: If there is none; the message lists the names.
         """
         known = {
             canonical(str(node.attributes["name"])): node
@@ -46,12 +52,15 @@ class Problem:
 
 
 def load(place: str, wrt: str | None, *, vectors: bool = False) -> Problem:
-    """Run a Python file and return the problem that it defines; ``wrt`` lists names, separated by commas.
+    """Run a Python file and return the problem that it defines.
 
-    With ``vectors`` a vector may stand in the place of the loss.
+    Args:
+        place: FILE.py:NAME.
+        wrt: Comma-separated names of the variables; None for all parameters.
+        vectors: Whether a vector is accepted in place of the scalar loss.
 
     Raises:
-        ArgumentError: no such file or name, or something that is no loss.
+        ArgumentError: If there is no such file or name, or if it is not a loss.
     """
     file, separator, name = place.rpartition(":")
     path = Path(file)
@@ -101,12 +110,12 @@ def _run(path: Path) -> ModuleType:
 
 
 def _guarded(run: Callable[[], Any], path: Path) -> Any:
-    """Run code of the user's file; what it raises becomes one line that names the place."""
+    """Run code of the user's file; raise its exceptions as ArgumentError with the place."""
     try:
         return run()
     except (DeltaruleError, KeyboardInterrupt):
         raise
-    except Exception as error:  # whatever the user's own code raises
+    except Exception as error:  # any exception of the user's code
         frames = traceback.extract_tb(error.__traceback__)
         lines = [
             frame.lineno
@@ -120,7 +129,7 @@ def _guarded(run: Callable[[], Any], path: Path) -> Any:
 
 
 def _variables(loss: Tensor, given: Any) -> tuple[Tensor, ...]:
-    """Return the given variables, else the parameters, else the inputs that are not data by their name."""
+    """Return the given variables; else the parameters; else the inputs whose names are not those of data."""
     if isinstance(given, Sequence):
         return tuple(given)
     if isinstance(given, Tensor):

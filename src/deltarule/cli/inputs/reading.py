@@ -1,4 +1,4 @@
-"""How a table is read, as options of the command line say it."""
+"""Options of the command line for reading tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How a file is to be read, as the command line says it; what is not given the file decides."""
+    """Options for reading a table; those not given are detected from the file.
+
+    >>> TableOptions(target="price", ignore=("id",)).flags()
+    ['--target', 'price', '--ignore', 'id']
+    """
 
     target: str | None = None
     task: Task | None = None
@@ -25,7 +29,7 @@ class TableOptions:
     drop_missing: bool = False
 
     def flags(self) -> list[str]:
-        """Return the words of the command line that say this again."""
+        """Return the command-line arguments for these options."""
         named = [("--target", self.target), ("--task", self.task)]
         words = [
             word for flag, value in named if value is not None for word in (flag, value)
@@ -45,7 +49,7 @@ class TableOptions:
         return words + ["--drop-missing"] * self.drop_missing
 
     def require_table(self, what: str, *, but: Sequence[str] = ()) -> None:
-        """Raise ArgumentError at the first option that only a table has; ``but`` are those that others have too."""
+        """Raise ArgumentError if an option is given that applies to tables only; ``but`` lists exceptions."""
         for flag in self.flags():
             if flag.startswith("--") and flag not in but:
                 expected = (
@@ -60,7 +64,7 @@ DEFAULTS = TableOptions()
 
 
 def column_names(given: Sequence[str]) -> tuple[str, ...]:
-    """Return names of columns: an option may be repeated or list several, and quotes keep a comma in a name.
+    """Return the column names of a repeatable, comma-separated option; names with commas are quoted.
 
     >>> column_names(["id,name", '"a,b"'])
     ('id', 'name', 'a,b')
@@ -73,7 +77,11 @@ def column_names(given: Sequence[str]) -> tuple[str, ...]:
 
 
 def quoted(name: str) -> str:
-    """Return a name as ``column_names`` reads it."""
+    """Return a column name, quoted for ``column_names`` if necessary.
+
+    >>> quoted("a,b")
+    '"a,b"'
+    """
     return (
         '"' + name.replace('"', '""') + '"'
         if any(letter in name for letter in ',"')

@@ -1,4 +1,4 @@
-"""Files for a model that exists: columns found by the names that it learned, classes by their names."""
+"""Read data for a trained model: columns are matched by feature names, labels by class names."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Array = npt.NDArray[Any]
 
 
 def read_inputs(name: str, about: ModelMetadata) -> Array:
-    """Return the inputs in a file (or bundled data set), in the order of the model's features; targets may lack."""
+    """Return the inputs in a file or bundled data set, in the order of the model's features; targets are optional."""
     return _open(name, about, None, wanted=False).inputs
 
 
 def read_pictures(name: str, about: ModelMetadata) -> tuple[Array, list[str]] | None:
-    """Return pictures without classes, of a file or a folder, and their names; None for data of another kind.
+    """Return the unlabelled images in a file or folder, and their names; None for data of another kind.
 
-    They get the model's size and channels; a warning says so where they have another size.
+    They are resized to the input shape of the model, with a DataWarning.
     """
     path = Path(name)
     flat = path.is_dir() and any(
@@ -66,7 +66,7 @@ def read_pictures(name: str, about: ModelMetadata) -> tuple[Array, list[str]] | 
 
 
 def read_examples(name: str, about: ModelMetadata, target: str | None) -> Dataset:
-    """Return inputs and targets, these as numbers of the model's classes."""
+    """Return inputs and targets, with the labels of the model's classes."""
     return _open(name, about, target, wanted=True)
 
 
@@ -123,7 +123,7 @@ def _open(name: str, about: ModelMetadata, target: str | None, wanted: bool) -> 
 def _columns(
     name: str, about: ModelMetadata, target: str | None, wanted: bool
 ) -> tuple[Array, Array]:
-    """Return the features of a table and the cells of its target column (zeros if they are not wanted)."""
+    """Return the features of a table and its target column (zeros if not wanted)."""
     if not about.feature_names:
         raise DataError(
             f"file {name}",
@@ -141,9 +141,9 @@ def _columns(
 
 
 def _from_names(name: str, about: ModelMetadata) -> TableSchema:
-    """Return the schema of a model whose file knows the names of its features only: ``colour=red`` is a category.
+    """Return the schema for a model file with feature names only, where ``colour=red`` is a category.
 
-    A name may hold several equals signs; the column is the first part that is one of the file's.
+    If a name has several equals signs, the column is the shortest prefix that is a column of the file.
     """
     columns = set(read_columns(name, frozenset()))
     found: dict[str, list[str]] = {}
@@ -218,14 +218,14 @@ def _numbers(name: str, column: str, cells: list[str]) -> Array:
 
 
 def _are_numbers(classes: Sequence[str]) -> bool:
-    """Tell whether classes were whole numbers: then 3.0 is class 3, while of texts "007" is not class "7"."""
+    """Return whether all classes are integers: then 3.0 is class 3; among texts, "007" is not class "7"."""
     return all(
         _class_text(name) == name and parsed(name) is not None for name in classes
     )
 
 
 def _class_text(value: Any) -> str:
-    """Return a class as a model of whole numbers names it, without a fraction or leading zeros.
+    """Return the class name of an integer label, without fraction and leading zeros.
 
     >>> _class_text("3.0"), _class_text(3), _class_text("007"), _class_text("1_0"), _class_text("setosa")
     ('3', '3', '7', '1_0', 'setosa')

@@ -1,4 +1,4 @@
-"""Data named on the command line: a bundled set by name, a file, or a folder."""
+"""Open the data given on the command line: a bundled data set, a file, or a folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from deltarule.data import BUNDLED, Dataset, Split, load, read_folder, read_tabl
 from deltarule.errors import ArgumentError, DataError
 
 Array = npt.NDArray[Any]
-TEST, VALIDATION = 0.2, 0.1  # shares of the rows
+TEST, VALIDATION = 0.2, 0.1  # fractions of the rows
 _FILE_KINDS = (".csv", ".npz", ".parquet")
 
 
 def open_data(name: str, reading: TableOptions = DEFAULTS) -> Dataset:
-    """Return a bundled data set by name, or the content of a file or folder; grey pictures get a channel axis."""
+    """Return a bundled data set, or the content of a file or folder; grey images get a channel axis.
+
+    >>> open_data("iris").n_samples
+    150
+    """
     known = name.replace("-", "_")
     if known in BUNDLED:
         reading.require_table(f"the bundled data set {name!r}, which has its own")
@@ -60,9 +64,13 @@ def _read_file(name: str, reading: TableOptions) -> Dataset:
 
 
 def targets_per_example(name: str, targets: Array, n: int) -> Array:
-    """Return targets (N,), also of a column; raises DataError unless every example has one."""
+    """Return targets (N,) from (N,) or (N, 1); raise DataError for other shapes.
+
+    >>> targets_per_example("file.npz", np.zeros((3, 1)), 3).shape
+    (3,)
+    """
     if targets.shape not in {(n,), (n, 1)}:
-        hint = "Name an array of one number or class an example with --target."
+        hint = "Choose an array with one number or class per example with --target."
         got = f"an array of shape {targets.shape}"
         raise DataError(
             f"targets of {name}",
@@ -74,23 +82,40 @@ def targets_per_example(name: str, targets: Array, n: int) -> Array:
 
 
 def target_name(data: Dataset, target: str | None) -> str:
-    """Return the column (or array) that holds the answers of a file; empty for a bundled data set and a folder."""
+    """Return the name of the target column or array of a file; empty for bundled data sets and folders.
+
+    >>> target_name(open_data("iris"), None)
+    ''
+    """
     return data.schema.target if data.schema is not None else target or ""
 
 
 def with_channels(inputs: Array) -> Array:
-    """Return pictures (N, height, width) with a channel axis; other shapes as they are."""
+    """Return images (N, height, width) with a channel axis; other arrays unchanged.
+
+    >>> with_channels(np.zeros((5, 8, 8))).shape
+    (5, 8, 8, 1)
+    """
     return inputs[..., None] if inputs.ndim == 3 else inputs
 
 
 def divide(data: Dataset, seed: int) -> Split:
-    """Return rows for training, validation (10 %) and test (20 %), the shares of classes kept."""
+    """Return the rows for training, validation (10 %) and test (20 %), stratified by class.
+
+    >>> rows = divide(open_data("iris"), seed=0)
+    >>> len(rows.train), len(rows.validation), len(rows.test)
+    (105, 15, 30)
+    """
     stratify = data.targets if data.task == "classification" else None
     return split(data.n_samples, VALIDATION, TEST, seed, stratify)
 
 
 def fingerprint(data: Dataset) -> str:
-    """Return a SHA-256 of inputs and targets: equal for the same rows in the same order."""
+    """Return the SHA-256 of inputs and targets.
+
+    >>> fingerprint(open_data("iris")) == fingerprint(open_data("iris"))
+    True
+    """
     digest = hashlib.sha256()
     for array in (data.inputs, data.targets):
         digest.update(str((array.dtype.str, array.shape)).encode())

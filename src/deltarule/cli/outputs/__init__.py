@@ -1,1 +1,1 @@
-"""What the command line writes: text, JSON, prediction files, errors."""
+"""The output of commands: text, JSON, prediction files, errors."""

@@ -1,4 +1,4 @@
-"""Predictions as a file: CSV for people and spreadsheets, NPZ for programs."""
+"""Prediction files: CSV and NPZ."""
 
 from __future__ import annotations
 
@@ -31,16 +31,21 @@ _FORMULA = (
     "＋",
     "－",
     "＠",
-)  # what spreadsheets take for a formula's begin
+)  # first characters of formulas in spreadsheets
 
 
 def check_path(path: Path) -> None:
-    """Raise unless ``write`` knows the kind of file and may write it; called before anything is computed."""
+    """Raise ArgumentError unless ``write`` can write the file; called before anything is computed.
+
+    >>> check_path(Path("predictions.txt"))
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: --output: expected a .csv or .npz file, got 'predictions.txt'.
+    """
     if path.suffix.lower() not in KINDS:
         raise ArgumentError(
             "--output", expected=f"a {' or '.join(KINDS)} file", got=repr(str(path))
         )
-    options.check_place(path, "--output")
+    options.check_writable(path, "--output")
 
 
 def write(
@@ -52,11 +57,18 @@ def write(
     *,
     formulas: bool = False,
 ) -> None:
-    """Write row numbers, predictions, probabilities of the classes and, if known, the truth; all or nothing.
+    """Write row numbers, predictions, class probabilities and, if known, true values to a file, atomically.
 
-    ``rows`` may be names of files instead. CSV: columns row (or file), prediction, truth, p(class) …; NPZ: arrays
-    rows, predictions, truth, probabilities, classes.
-    Texts of a CSV that a spreadsheet would run as a formula get an apostrophe in front unless ``formulas`` is true.
+    A CSV has the columns row (or file), prediction, truth, p(class) …; an NPZ the arrays rows, predictions, truth,
+    probabilities, classes.
+
+    Args:
+        path: A .csv or .npz file.
+        outputs: Probabilities (N, K) or numbers (N,).
+        about: The metadata of the model.
+        rows: Row numbers or file names, (N,).
+        truth: True labels or values, if known.
+        formulas: Whether to write texts that a spreadsheet would run as formulas to a CSV without escaping them.
     """
     check_path(path)
     predicted = outputs.argmax(axis=1) if about.task == "classification" else outputs
@@ -94,7 +106,7 @@ def _npz(
 
 
 def harmless(text: str) -> str:
-    """Return a cell that no spreadsheet runs: texts that begin like a formula get an apostrophe, numbers stay.
+    """Escape a text that a spreadsheet would run as a formula with an apostrophe; numbers are unchanged.
 
     Source: OWASP, CSV Injection.
 

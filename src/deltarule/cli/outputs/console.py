@@ -1,4 +1,4 @@
-"""What a command says: text for people, or one JSON object for programs and nothing else."""
+"""The output of a command: text, or one JSON object."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from deltarule.cli.outputs.output import echo, echo_json
 from deltarule.render.table import wrap
 from deltarule.visible import shown
 
-_MIN_COLUMNS, _MAX_COLUMNS = 40, 100  # columns of running text
+_MIN_COLUMNS, _MAX_COLUMNS = 40, 100  # columns of text
 
 
 def columns() -> int:
-    """Return how many columns texts may take: those of the terminal, 100 at most; 80 where there is none."""
+    """Return the width of text: that of the terminal, at most 100 columns; 80 without a terminal."""
     return min(
         max(shutil.get_terminal_size((80, 24)).columns, _MIN_COLUMNS), _MAX_COLUMNS
     )
 
 
 def width() -> int | None:
-    """Return how many columns tables may take: those of the terminal; None where there is none."""
+    """Return the width of tables: that of the terminal; None without a terminal."""
     return (
         shutil.get_terminal_size().columns
         if sys.stdout.isatty() or "COLUMNS" in os.environ
@@ -34,17 +34,23 @@ def width() -> int | None:
 
 @dataclass(frozen=True)
 class Console:
-    """Standard output of one command; with ``json`` only ``finish`` writes to it."""
+    """The standard output of a command; with ``json=True`` only ``finish`` writes to it.
+
+    >>> console = Console(json=True)
+    >>> console.say("not printed")
+    >>> console.finish({"accuracy": 1.0})
+    {"accuracy": 1.0}
+    """
 
     json: bool = False
 
     @property
     def verbose(self) -> int:
-        """How much ``fit`` may print: 1, or 0 when a program reads the output."""
+        """The ``verbose`` argument of ``fit``: 0 for JSON output, else 1."""
         return 0 if self.json else 1
 
     def say(self, text: str = "", *, whole: bool = False) -> None:
-        """Print text for people; on a terminal long lines break between words, unless they are to be copied whole."""
+        """Print text, on a terminal with long lines wrapped unless ``whole`` is true; nothing for JSON output."""
         if not self.json:
             room = None if whole else width()
             echo(
@@ -58,7 +64,7 @@ class Console:
     def rows(
         self, title: str, rows: Sequence[tuple[str, str]], width: int | None = None
     ) -> None:
-        """Print a title and aligned pairs; long values go on below themselves, in the terminal's width by default."""
+        """Print a title and aligned labels and values, with long values wrapped to ``width``."""
         self.say(shown(title))
         indent = max(len(label) for label, _ in rows) + 4
         for label, text in rows:
@@ -70,6 +76,6 @@ class Console:
         self.say()
 
     def finish(self, record: Mapping[str, Any]) -> None:
-        """Write the command's answer as one JSON object, if that was asked for."""
+        """Print the result as one JSON object if JSON output was requested."""
         if self.json:
             echo_json(record)

@@ -1,4 +1,4 @@
-"""Help pages: wrapped to the terminal, with examples beside or above their explanations, in the stream's encoding."""
+"""Help pages with examples, wrapped to the terminal and printable in the stream's encoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deltarule.render.table import pad, width
 
 
 class Context(click.Context):
-    """A context whose help is spelled where the output's encoding lacks a character."""
+    """A click context whose help is transliterated if the encoding of the output lacks a character."""
 
     def get_help(self) -> str:
         """Return the help page."""
@@ -22,7 +22,7 @@ class Context(click.Context):
 
 
 class WithExamples(click.Command):
-    """A command whose epilog holds lines of examples: a command line, two spaces or more, and what it does."""
+    """A command whose epilog has examples: a command line, at least two spaces, and an explanation."""
 
     context_class = Context
 
@@ -43,12 +43,18 @@ class WithExamples(click.Command):
 def command(
     name: str, *examples: str, **settings: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """Return a decorator that makes a command with examples."""
+    """Return a decorator that makes a function a command with examples.
+
+    >>> @command("greet", "greet Ada  says hello")
+    ... def greet(): ...
+    >>> greet.name
+    'greet'
+    """
     return click.command(name, cls=WithExamples, epilog="\n".join(examples), **settings)
 
 
 def _layout_examples(text: str, room: int) -> list[str]:
-    r"""Return command lines with their explanations beside them, or above where they do not fit beside.
+    r"""Return command lines with their explanations beside them, or above them if they do not fit.
 
     >>> _layout_examples("train a  learns\npredict b  answers", 20)
     ['train a    learns', 'predict b  answers']
@@ -65,5 +71,5 @@ def _layout_examples(text: str, room: int) -> list[str]:
     return [
         line
         for pair in pairs
-        for line in (*(f"# {told}" for told in pair[1:]), pair[0])
+        for line in (*(f"# {text}" for text in pair[1:]), pair[0])
     ]

@@ -1,4 +1,4 @@
-"""What a model says of examples, and how right that is."""
+"""Predictions of a model and their score on labelled data."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from deltarule.report import Example, Score
 from deltarule.report.run import confusion_matrix
 
 Array = npt.NDArray[Any]
-_MOST_WRONG = 36  # wrong examples shown
+_MOST_WRONG = 36  # misclassified examples shown
 _MOST_ERRORS = 10  # largest errors of a regression shown
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A score, and the outputs that it was computed from: probabilities (n, K), or numbers (n,)."""
+    """A score, and the outputs from which it was computed: probabilities (n, K) or numbers (n,)."""
 
     score: Score
     outputs: Array
 
 
 def outputs(model: nn.Module, inputs: Array, task: str, device: str) -> Array:
-    """Return probabilities of the classes (n, K), or numbers (n,)."""
+    """Return class probabilities (n, K) or predicted numbers (n,)."""
     loss = models.LOSSES[task]
     answers: Array = model.predict_proba(inputs, loss=loss, device=device)
     return answers if task == "classification" else answers[:, 0]
@@ -38,7 +38,7 @@ def outputs(model: nn.Module, inputs: Array, task: str, device: str) -> Array:
 def measure(
     model: nn.Module, data: Dataset, rows: npt.NDArray[np.int64], device: str
 ) -> Measured:
-    """Return how well a model does on some rows of a data set."""
+    """Return the score of a model on rows of a data set."""
     inputs, targets = data.inputs[rows], models.targets(data)[rows]
     metric = models.metric_name(data)
     values = model.evaluate(

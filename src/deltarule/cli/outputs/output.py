@@ -1,4 +1,4 @@
-"""The border between texts and streams: hidden characters made visible, others spelled where an encoding lacks them."""
+"""Printing to streams: hidden characters are made visible, unencodable ones transliterated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ codecs.register_error(_HANDLER, _spelled)
 
 @contextmanager
 def spelling(*streams: TextIO) -> Iterator[None]:
-    """Let streams spell what their encoding lacks, whoever writes to them, instead of raising UnicodeEncodeError."""
+    """Let streams transliterate unencodable characters instead of raising UnicodeEncodeError."""
     changed = [
         (stream, stream.errors) for stream in streams if hasattr(stream, "reconfigure")
     ]
@@ -44,15 +44,22 @@ def spelling(*streams: TextIO) -> Iterator[None]:
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
-    """Print text for people."""
+    """Print text.
+
+    >>> echo("loss 0.5")
+    loss 0.5
+    """
     stream = sys.stderr if err else sys.stdout
     click.echo(fitted(visible(text), getattr(stream, "encoding", None)), err=err)
 
 
 def echo_json(record: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Print one JSON value (RFC 8259): not-a-numbers and infinities are null, and the encoding decides on escapes.
+    """Print one JSON value (RFC 8259); NaN and infinity become null.
 
-    Characters that a terminal hides or obeys are always escaped.
+    Control characters, and characters that the encoding lacks, are escaped.
+
+    >>> echo_json({"loss": float("nan"), "steps": 3})
+    {"loss": null, "steps": 3}
     """
     plain = _finite(record)
     text = "".join(

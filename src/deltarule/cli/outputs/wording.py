@@ -1,4 +1,4 @@
-"""The library's errors in the words of the command line: its arguments are flags here."""
+"""Rewrite errors of the library in terms of command-line options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 from deltarule.cli.inputs.reading import quoted
 from deltarule.errors import DeltaruleError
 
-_PHRASES = {  # where the library speaks of what can be done in Python
+_PHRASES = {  # hints for Python, and for the command line
     "Lower the learning rate, clip gradients (clip_norm=1.0), or scale": "Lower --learning-rate, or scale",
     "leave resume out": "leave --resume out",
     "only epochs may differ": "only --epochs may differ",
@@ -21,7 +21,7 @@ _PHRASES = {  # where the library speaks of what can be done in Python
         "for another run name another file with --checkpoint, without --resume"
     ),
 }
-_WITHOUT = {  # and of what a command has no flag for
+_WITHOUT = {  # hints without an option of the command line
     r"or leave their rows out: drop_missing=True": "or leave their rows out of the file",
     r", or read the column as categories: categorical=\[[^\]]*\]": "",
     r", or leave this one out: ignore=\[[^\]]*\]": "",
@@ -30,7 +30,11 @@ _WITHOUT = {  # and of what a command has no flag for
 
 
 def flags_of(command: click.Command | None) -> dict[str, str]:
-    """Return the flag of each option, by the name that the argument has in Python."""
+    """Return the flags of a command's options, by the names of the arguments in Python.
+
+    >>> flags_of(click.Command("fit", params=[click.Option(["--batch-size"])]))
+    {'batch_size': '--batch-size'}
+    """
     options = [
         option
         for option in (command.params if command else ())
@@ -40,7 +44,7 @@ def flags_of(command: click.Command | None) -> dict[str, str]:
 
 
 def rewrite_in_flags(error: DeltaruleError, flags: Mapping[str, str]) -> None:
-    """Rewrite an error's texts: arguments that the command has become its flags.
+    """Rewrite the texts of an error, replacing names of arguments with the flags of the command.
 
     >>> error = DeltaruleError("SGD batch_size", expected="the same seed as before", hint='Use device="cpu".')
     >>> rewrite_in_flags(error, {"batch_size": "--batch-size", "seed": "--seed", "device": "--device"})
@@ -56,13 +60,17 @@ def rewrite_in_flags(error: DeltaruleError, flags: Mapping[str, str]) -> None:
 
 
 def in_current_flags(text: str) -> str:
-    """Return a text in the flags of the command that runs; outside of one as it is."""
+    """Return a text with the flags of the running command; outside of a command, unchanged.
+
+    >>> in_current_flags("batch_size=3")
+    'batch_size=3'
+    """
     context = click.get_current_context(silent=True)
     return text if context is None else in_flags(text, flags_of(context.command))
 
 
 def _listed(flag: str, found: re.Match[str]) -> str:
-    """Return a flag with the names of a Python list, as a shell reads them."""
+    """Return a flag with the items of a Python list, quoted for a shell."""
     try:
         values = [str(value) for value in ast.literal_eval(f"[{found[1]}]")]
     except (ValueError, SyntaxError):
@@ -71,7 +79,7 @@ def _listed(flag: str, found: re.Match[str]) -> str:
 
 
 def in_flags(text: str, flags: Mapping[str, str]) -> str:
-    """Return a text of the library with arguments that a command has as its flags.
+    """Return a text of the library with names of arguments replaced by flags.
 
     >>> in_flags("leave it out with ignore=['a b', 'c']; header=False says otherwise", {"ignore": "--ignore",
     ...     "header": "--header"})
@@ -88,7 +96,7 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
         text = re.sub(rf'(?<![\w.-]){name}="([^"]*)"', rf"{flag} \1", text)
         text = re.sub(rf"(?<![\w.-]){name}=(?=[\w+-])", f"{flag} ", text)
         text = re.sub(rf"\bthe same {name}\b", f"the same {flag}", text)
-        if "_" in name:  # no word of English
+        if "_" in name:  # not an English word
             text = re.sub(rf"(?<![\w.-]){name}\b(?!\()", flag, text)
     for phrase, instead in _WITHOUT.items():
         text = re.sub(phrase, instead, text)

@@ -1,1 +1,1 @@
-"""``fit``: epochs of a compiled step, callbacks, exact resume."""
+"""``fit``: the training loop, exact resume, the learning-rate range test."""

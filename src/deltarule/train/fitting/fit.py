@@ -1,4 +1,4 @@
-"""``fit``: check everything, build the step, run it."""
+"""``fit``: check the arguments, build the training step, run the loop."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _checked_regularizers(
 
 
 def _unfreeze_hint(model: Trainable) -> str:
-    """Return what to do with a model that has nothing to learn."""
+    """Return the hint for a model without trainable parameters."""
     if frozen(model):
         return "Unfreeze a layer: model.unfreeze()."
     more = "" if isinstance(model, HasFrozen) else ", or unfreeze those that it has"
@@ -130,47 +130,57 @@ def fit(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> History:
-    """Train a model by gradient descent; the same seed gives the same bits.
+    """Train a model by gradient descent; the same seed gives bitwise the same weights.
 
-    Every step minimises the batch's loss (its mean over examples, each times its weight) plus penalties. The last
-    batch of an epoch may be smaller; it counts for less in the epoch's values.
+    Every step takes one optimiser step on the loss of a mini-batch B plus penalties,
+    L(θ) = (1/|B|) Σᵢ wᵢ ℓ(f(xᵢ; θ), yᵢ) + Σⱼ Rⱼ(θ). The last batch of an epoch may be smaller; the epoch's averages
+    weight batches by their size.
 
     Args:
-        model: What is trained; its tensors get their new values at the end, also after Ctrl-C or an error.
+        model: The model to train; it has its new weights afterwards, also after Ctrl-C or an error.
         inputs: N examples along the first axis.
-        targets: N targets: labels (N,), rows of classes (N, K), or numbers of the output's shape.
+        targets: N targets: class labels (N,), class probabilities (N, K), or numbers of the output's shape.
         loss: A loss or its name.
         optimizer: An optimiser or its name.
-        epochs: How often all examples are seen.
-        batch_size: Examples a step.
-        validation_data: (inputs, targets) or (inputs, targets, sample_weight), measured after every epoch.
-        validation_split: Or: the fraction of the examples to hold out, by seed, with the classes' shares and the
-            examples' weights kept.
+        epochs: Number of passes over the training data.
+        batch_size: Examples per step.
+        validation_data: (inputs, targets) or (inputs, targets, sample_weight), evaluated after every epoch.
+        validation_split: Alternatively, the fraction of the examples to hold out, stratified by class and chosen by
+            the seed; examples keep their weights.
         metrics: Names ("accuracy", "mae", "r2" …), Metric objects, or functions (prediction, target) → (N,).
-        augment: Changes of the training examples, new in each epoch and decided by the seed: an augmentation of
-            ``data.augment``, a function (inputs, seed, epoch) → inputs, or a list of these. Validation sees none.
-        regularizers: Functions of [(name, parameter)] → scalar that is added to the loss.
-        callbacks: See ``Callback``.
-        class_weight: "balanced" (by the classes of the rows that are trained on), {label: weight} or one weight a
-            class. It weighs the training loss alone: ``val_loss`` is the same for the same rows, held out by
-            ``validation_split`` or handed over, and what ``evaluate`` gives.
-        sample_weight: One weight ≥ 0 an example, also in ``val_loss``.
-        seed: Decides shuffling, dropout and the validation split.
-        shuffle: Whether each epoch has its own order.
+        augment: Augmentation of the training examples, different in every epoch and determined by the seed: one of
+            ``data.augment``, a function (inputs, seed, epoch) → inputs, or a list of these. Validation data are not
+            augmented.
+        regularizers: Penalties: functions [(name, parameter)] → scalar, added to the loss.
+        callbacks: Objects of classes derived from ``Callback``.
+        class_weight: "balanced" (from the class frequencies of the training rows), {label: weight}, or one weight per
+            class. It applies to the training loss only, so ``val_loss`` agrees with ``evaluate``.
+        sample_weight: One weight ≥ 0 per example, also in ``val_loss``.
+        seed: Seed of shuffling, dropout, augmentation and the validation split.
+        shuffle: Whether to shuffle the examples in every epoch.
         device: "cpu" or "reference".
-        threads: How many; None lets the engine choose, at most as many as the environment allows (DELTARULE_THREADS,
-            or OMP_NUM_THREADS).
-        verbose: 0 silent, 1 a line an epoch and a live line on a terminal, 2 lines only.
-        checkpoint: File that is written after every epoch, or every ``checkpoint_every`` steps, and at the end. Of
-            epochs that are shorter than writing takes, only so many are written that it takes a quarter of the time.
-        checkpoint_every: Steps between checkpoints, kept to the step.
-        resume: Go on from the checkpoint, to the bit as if never stopped.
-        progress: Where to tell instead of standard output.
+        threads: Number of threads; None lets the engine choose, within DELTARULE_THREADS or OMP_NUM_THREADS.
+        verbose: 0 for no output, 1 for one line per epoch and a progress bar on a terminal, 2 for lines only.
+        checkpoint: File to write after every epoch, or every ``checkpoint_every`` steps, and at the end. If epochs
+            are shorter than writing, some are skipped, so that writing takes at most a quarter of the time.
+        checkpoint_every: Exact number of steps between checkpoints.
+        resume: Resume from the checkpoint; the result is bitwise that of an uninterrupted run.
+        progress: Receives the progress instead of standard output.
+
+    Returns:
+        The history: loss and metrics of every epoch, the loss of every step, and how the run ended.
 
     Raises:
-        DataError, ShapeError, DTypeError, ArgumentError: before the first step, for what does not fit.
-        DivergenceError: when the loss or a weight becomes NaN or infinite; names step and operation.
-        CheckpointError: for a file that is missing, damaged, or of another run.
+        DataError, ShapeError, DTypeError, ArgumentError: For invalid arguments, before the first step.
+        DivergenceError: If the loss or a weight becomes NaN or infinite; it names the step and the operation.
+        CheckpointError: If the checkpoint is missing, damaged, or belongs to another run.
+
+    >>> from deltarule import nn
+    >>> model = nn.Sequential(nn.Linear(1, 1, seed=0))
+    >>> x = [[0.0], [1.0], [2.0], [3.0]]
+    >>> history = fit(model, x, x, loss="mean_squared_error", optimizer="sgd", epochs=3, verbose=0)
+    >>> history.steps, history["loss"][-1] < history["loss"][0]
+    (3, True)
     """
     chosen, recipe = get_loss(loss), get_optimizer(optimizer)
     if not learned(model):
@@ -226,7 +236,7 @@ def fit(
 def _execute(
     run: TrainingLoop, threads: int | None, resume: str | Path | None
 ) -> History:
-    """Run, and tell what happens."""
+    """Run the loop and report its progress."""
     for callback in run.callbacks:
         callback.reset()
     if resume is not None:

@@ -1,7 +1,7 @@
-"""One run of training: pieces of epochs in a worker thread, with books that do not depend on how they were cut.
+"""The training loop: epochs as chunks of steps in a worker thread, with callbacks and progress between chunks.
 
-A piece is a number of steps of one batch size, about a second long, that runs in one call of the engine. Pieces
-end where a callback is due, and at the end of an epoch; where they end changes no bit of the result.
+A chunk is a number of consecutive steps of one batch size, about a second long, that runs in one call of the engine.
+Chunks end where a callback is due and at the end of an epoch; where they end does not change the result by a bit.
 """
 
 from __future__ import annotations
@@ -34,13 +34,18 @@ from deltarule.train.steps.replay_log import NonFiniteWeightsError, ReplayLog
 from deltarule.train.steps.step import Task, columns, learned, running, training_step
 
 _CHUNK_SECONDS = 1.0
-_FOREGROUND_SECONDS = 0.05  # a piece that takes less needs no thread of its own: nobody waits for Ctrl-C or progress
-_FIRST_CHUNK = 32  # steps, before the speed is known
+_FOREGROUND_SECONDS = 0.05  # a shorter chunk runs in the main thread
+_FIRST_CHUNK = 32  # steps, while the speed is unknown
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What stays the same during a run."""
+    """The constants of a run: epochs, batch size, number of examples, seed, shuffling.
+
+    >>> plan = Plan(epochs=2, batch_size=4, n_samples=10)
+    >>> plan.steps_per_epoch, plan.sizes().tolist()
+    (3, [4, 4, 2])
+    """
 
     epochs: int
     batch_size: int
@@ -60,20 +65,20 @@ class Plan:
 
     @property
     def whole_steps(self) -> int:
-        """Steps of an epoch with a full batch."""
+        """Steps per epoch with a full batch."""
         return self.n_samples // self.size
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of an epoch, the smaller last one included."""
+        """Steps per epoch, including one on the smaller last batch."""
         return -(-self.n_samples // self.size)
 
     def order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """Return the rows of an epoch in the order in which they are used: a function of (seed, epoch)."""
+        """Return the rows of an epoch in order of use, a function of seed and epoch."""
         return batches(self.n_samples, self.size, self.seed, epoch, self.shuffle)
 
     def order_in_parts(self, epoch: int) -> Parts:
-        """Return the memory of ``order(epoch)``, and where it is made up to, part by part."""
+        """Return the array of ``order(epoch)`` and, as it is filled part by part, the number of valid rows."""
         if not self.shuffle:
             return self.order(epoch), [self.n_samples]
         return shuffled_in_parts(self.n_samples, self.seed, "epoch", epoch)
@@ -87,7 +92,11 @@ class Plan:
 
 @dataclass
 class Cursor:
-    """Where a run stands: epoch and step within it (from 0), all steps so far, this epoch's metrics and seconds."""
+    """The position of a run: epoch, step in the epoch (from 0), total steps, and this epoch's metrics and seconds.
+
+    >>> Cursor(epoch=1, step_in_epoch=2, step=12).step
+    12
+    """
 
     epoch: int = 0
     step_in_epoch: int = 0
@@ -97,7 +106,7 @@ class Cursor:
 
 
 class TrainingLoop:
-    """One call of ``fit``. It owns the state while training, and is the session that callbacks see."""
+    """The training loop of one call of ``fit``. It owns the training state, and is the session passed to callbacks."""
 
     def __init__(
         self,
@@ -121,9 +130,9 @@ class TrainingLoop:
         self.history, self.cursor = History(), Cursor()
         self.stop, self.learning_rate_factor = False, 1.0
         self.interrupt = Interrupt()
-        self._final: dict[str, Array] = {}  # weights that a callback chose at the end
+        self._final: dict[str, Array] = {}  # weights set by a callback at the end
         self._ended = False
-        self._speed = 0.0  # steps a second
+        self._speed = 0.0  # steps per second
         self._validation_seconds = 0.0
         self._orders = EpochOrders(
             lambda epoch: epoch_data.rows(plan.order(epoch)),
@@ -135,22 +144,22 @@ class TrainingLoop:
             engine, epoch_data.of(0), plan.seed, plan.steps_per_epoch
         )
 
-    # ---------------------------------------------------------------- what callbacks see
+    # ---------------------------------------------------------------- the session of callbacks
 
     @property
     def step(self) -> int:
-        """Steps done since the first epoch."""
+        """Total steps so far."""
         return self.cursor.step
 
     def weights(self) -> dict[str, Array]:
-        """Return copies of parameters and running state by name, as ``fit`` would leave them now."""
+        """Return copies of the weights that ``fit`` would leave the model with now: parameters and running state."""
         weights = self.training_weights()
         for callback in self.callbacks:
             weights = callback.weights_to_keep(self, weights)
         return weights | self._final
 
     def training_weights(self) -> dict[str, Array]:
-        """Return copies of parameters and running state by name, as the next step would find them."""
+        """Return copies of the weights that the next step starts from: parameters and running state."""
         names = self.engine.names()
         n, m = len(names.parameters), len(names.parameters) + len(names.slots)
         values = [*self.engine.read(slice(0, n)), *self.engine.read(slice(m, None))]
@@ -158,40 +167,40 @@ class TrainingLoop:
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """The names of what is learned, in the order of the optimiser's slots."""
+        """Names of the trainable parameters, in the order of the optimiser state."""
         return self.engine.names().parameters
 
     def slots(self) -> list[Array]:
-        """Return copies of the optimiser's slots."""
+        """Return copies of the optimiser state."""
         names = self.engine.names()
         n = len(names.parameters)
         return self.engine.read(slice(n, n + len(names.slots)))
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Go on with other weights; after the last step, leave the model with them."""
+        """Continue with these weights; after the last step, leave the model with them."""
         if self._ended:
             self._final = dict(weights)
         else:
             self.set_state({**self.training_weights(), **weights}, self.slots())
 
     def set_state(self, weights: Mapping[str, Array], slots: Sequence[Array]) -> None:
-        """Go on from these weights and slots."""
+        """Continue from these weights and this optimiser state."""
         names = self.engine.names()
-        parameters, kept = (
+        parameters, running_state = (
             [weights[name] for name in part]
             for part in (names.parameters, names.running)
         )
-        self.engine.load([np.array(array) for array in (*parameters, *slots, *kept)])
+        self.engine.load(
+            [np.array(array) for array in (*parameters, *slots, *running_state)]
+        )
         self._replay_log.clear()
 
     def update_model(self) -> None:
-        """Give the model's tensors the current weights (``fit`` does so at its end)."""
-        weights, own = (
-            self.weights(),
-            not self._final and not any(map(replaces_weights, self.callbacks)),
-        )
+        """Assign the current weights to the model's tensors, as ``fit`` does at its end."""
+        weights = self.weights()
+        is_own_copy = not self._final and not any(map(replaces_weights, self.callbacks))
         for name, tensor in (*learned(self.task.model), *running(self.task.model)):
-            if own:  # a copy that nobody else has
+            if is_own_copy:
                 tensor._set_value(weights[name])
             else:
                 tensor.assign(weights[name])
@@ -199,7 +208,7 @@ class TrainingLoop:
     # ---------------------------------------------------------------- the loop
 
     def prepare(self) -> None:
-        """Build and compile before the first step, so that every error of shape comes first."""
+        """Build and compile all steps, so that shape errors are raised before training."""
         self._orders.prefetch(self.cursor.epoch)
         for size in dict.fromkeys(self.plan.sizes().tolist()):
             self.engine.prepare(size)
@@ -216,14 +225,14 @@ class TrainingLoop:
             self.engine.load([peek(tensor.node) for _, tensor in state])
 
     def train(self) -> None:
-        """Run epochs until the plan, a callback or Ctrl-C ends them; the model keeps what was learned."""
+        """Run epochs to the last one, or until a callback or Ctrl-C ends the run; then update the model."""
         self.interrupt.on_interrupt(self._stop_engines)
         try:
             with self.interrupt:
                 self._loop()
         except (
             KeyboardInterrupt
-        ):  # a second Ctrl-C, or a program with its own handler: end at once
+        ):  # a second Ctrl-C, or a handler of the calling program: stop now
             self._discard_steps_after(self._replay_log.restore())
             self.history.interrupted = True
         finally:
@@ -251,14 +260,14 @@ class TrainingLoop:
             callback.on_consistent(self, last=True)
 
     def _discard_steps_after(self, step: int | None) -> None:
-        """Take the steps that a snapshot does not have out of the books."""
+        """Remove the steps after ``step`` from the history."""
         lost = 0 if step is None else self.cursor.step - step
         if lost > 0:
             del self.history.step_losses[-lost:]
             self.history.steps -= lost
 
     def _call_hooks(self, hooks: Sequence[Callable[[TrainingLoop], None]]) -> None:
-        """Call hooks one after the other; an interrupt raised in one waits until all have run."""
+        """Call hooks one after the other; an interrupt raised in one takes effect after the last."""
         for hook in hooks:
             try:
                 hook(self)
@@ -271,7 +280,7 @@ class TrainingLoop:
             self.validation.engine.stop()
 
     def _epoch(self) -> None:
-        """Run what is left of the current epoch."""
+        """Run the rest of the current epoch."""
         order = self._orders.of(self.cursor.epoch)
         self._replay_log.set_data(self.epoch_data.of(self.cursor.epoch))
         while self.cursor.step_in_epoch < self.plan.steps_per_epoch:
@@ -279,11 +288,8 @@ class TrainingLoop:
             due = [
                 c for c in self.callbacks if c.every and self.cursor.step % c.every == 0
             ]
-            if (
-                due
-                or self.interrupt.requested
-                or self.cursor.step_in_epoch == self.plan.steps_per_epoch
-            ):
+            is_last = self.cursor.step_in_epoch == self.plan.steps_per_epoch
+            if due or self.interrupt.requested or is_last:
                 self._check_weights()
             self._call_hooks([callback.on_steps for callback in due])
             if self.interrupt.requested:
@@ -291,7 +297,7 @@ class TrainingLoop:
         self._finish_epoch()
 
     def _chunk_length(self) -> int:
-        """Return how many steps the next piece has: no callback, epoch or change of batch size falls inside."""
+        """Return the length of the next chunk, which no callback, epoch or change of batch size may interrupt."""
         done = self.cursor.step_in_epoch
         most = self.plan.whole_steps - done if done < self.plan.whole_steps else 1
         wanted = round(self._speed * _CHUNK_SECONDS) if self._speed else _FIRST_CHUNK
@@ -303,7 +309,7 @@ class TrainingLoop:
         return max(1, min(most, wanted, *due))
 
     def _run_chunk(self, order: EpochOrder) -> None:
-        """Run some steps, in a worker thread unless they are few; stay interruptible and show progress."""
+        """Run a chunk of steps, in a worker thread unless it is short, and record its metrics."""
         done = self.cursor.step_in_epoch
         size = int(self.plan.sizes()[done])
         first_row = done * self.plan.size
@@ -323,11 +329,9 @@ class TrainingLoop:
         except NonFiniteWeightsError as found:
             self._raise_divergence(found.error, found.steps)
         seconds = time.perf_counter() - start
-        bad = np.flatnonzero(
-            ~np.isfinite(metrics[:, : 1 + self.engine.step(size).has_penalty]).all(
-                axis=1
-            )
-        )
+        n_losses = 1 + self.engine.step(size).has_penalty
+        is_finite = np.isfinite(metrics[:, :n_losses]).all(axis=1)
+        bad = np.flatnonzero(~is_finite)
         good = metrics[: bad[0]] if len(bad) else metrics
         self._record_steps(good, size, seconds)
         if len(bad):
@@ -340,7 +344,7 @@ class TrainingLoop:
             self._show_progress(0.0, 0)
 
     def _poll(self, start: float, count: int) -> None:
-        """Show progress of the piece at work; pass on a request to stop."""
+        """Show the progress of the running chunk; stop the engine after Ctrl-C."""
         if self.interrupt.requested:
             self.engine.stop()
         self._show_progress(
@@ -348,7 +352,7 @@ class TrainingLoop:
         )
 
     def _show_progress(self, elapsed: float, done: int) -> None:
-        """Show progress, ``done`` steps into a piece."""
+        """Show the progress ``done`` steps into a chunk."""
         speed = done / elapsed if done else self._speed
         step = self.cursor.step_in_epoch + done
         left = (self.plan.epochs - self.cursor.epoch) * self.plan.steps_per_epoch - step
@@ -364,7 +368,7 @@ class TrainingLoop:
     def _record_steps(
         self, metrics: npt.NDArray[np.float64], size: int, seconds: float
     ) -> None:
-        """Enter finished steps into the books."""
+        """Record the metrics of finished steps in the history."""
         self.history.step_losses.extend(metrics[:, 0].tolist())
         self.history.samples += len(metrics) * size
         self.history.train_seconds += seconds
@@ -378,7 +382,7 @@ class TrainingLoop:
     # ---------------------------------------------------------------- the end of an epoch
 
     def _finish_epoch(self) -> None:
-        """Close the books of an epoch, validate, and tell the callbacks."""
+        """Aggregate the metrics of an epoch, validate, and call the callbacks."""
         first = self.engine.step(self.plan.size)
         logs = aggregate_metrics(
             self.task, first, np.concatenate(self.cursor.rows), self.plan.sizes()
@@ -408,7 +412,7 @@ class TrainingLoop:
         )
 
     def _validate(self, validation: Evaluation) -> dict[str, float] | None:
-        """Measure on the validation data; None after an interrupt, and the epoch stays open."""
+        """Evaluate on the validation data; return None after an interrupt, when the epoch stays unfinished."""
         start = time.perf_counter()
         measure = partial(validation.measure, self.weights())
         short = 0 < self._validation_seconds < _FOREGROUND_SECONDS
@@ -424,13 +428,13 @@ class TrainingLoop:
         )
 
     def _check_weights(self) -> None:
-        """Raise DivergenceError where an update has left a weight that is not finite."""
+        """Raise DivergenceError if an update has produced a weight that is NaN or infinite."""
         found = self._replay_log.check()
         if found is not None:
             self._raise_divergence(*found)
 
     def _raise_divergence(self, error: DivergenceError, steps: int) -> NoReturn:
-        """Take steps after the first so many out of the books, and raise."""
+        """Discard all steps after the first ``steps``, and raise the error."""
         lost = self.cursor.step - steps
         if lost > 0:
             self._discard_steps_after(steps)

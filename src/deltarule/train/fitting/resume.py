@@ -1,7 +1,7 @@
-"""Exact resume: a checkpoint holds the state, the counters, the books and the callbacks of a run.
+"""Exact resume: a checkpoint holds the weights, the optimiser state, the counters, the history and the callbacks.
 
-``weights/`` are the model as a reader wants it. Where a callback chose other weights at the end (the best ones),
-those to go on from are kept beside them as ``training/``.
+``weights/`` are the weights of the model. If a callback set others at the end (the best ones), the weights that
+training continues from are stored beside them as ``training/``.
 """
 
 from __future__ import annotations
@@ -25,16 +25,20 @@ from deltarule.train.monitoring.history import History
 from deltarule.train.protocol import Saveable
 from deltarule.train.steps.step import learned, running
 
-_REST = 3.0  # times as long as writing took, before an epoch is written again
+_REST = 3.0  # minimum pause between two checkpoints of epochs, in durations of writing
 
 
 @final
 class Checkpoint(Callback):
-    """Write the run to a file after every epoch, or every ``every`` steps, and at the end.
+    """Write a checkpoint after every epoch, or every ``every`` steps, and at the end.
 
-    After epochs that take less time than writing, not every one is written: writing takes a quarter of the time at
-    most, and what a run that is killed has to do again is about three times as long as writing took. Every file that
-    is written resumes to the bit. ``every`` is kept to the step.
+    ``fit(checkpoint=path)`` adds this callback. If epochs are shorter than writing, some are skipped, so that writing
+    takes at most a quarter of the time; a run that is killed then repeats at most about three times the duration of
+    writing. Every checkpoint resumes bitwise exactly.
+
+    Args:
+        path: The file to write.
+        every: Exact number of steps between checkpoints; None writes after epochs.
 
     >>> Checkpoint("run.dr", every=100).every
     100
@@ -48,15 +52,15 @@ class Checkpoint(Callback):
         )
 
     def reset(self) -> None:
-        """Forget when the file was written and how long it took: the first epoch is written."""
+        """Forget when the file was written and how long it took."""
         self._done, self._took = 0.0, 0.0
 
     def on_steps(self, session: TrainingLoop) -> None:
-        """Write between two steps."""
+        """Write a checkpoint between two steps."""
         save(session, self.path)
 
     def on_consistent(self, session: TrainingLoop, last: bool) -> None:
-        """Write after an epoch, where there is no rhythm in steps, and at the end."""
+        """Write a checkpoint after an epoch, unless ``every`` is given, and at the end."""
         start = time.perf_counter()
         if last or (self.every is None and start - self._done >= _REST * self._took):
             save(session, self.path)
@@ -65,7 +69,7 @@ class Checkpoint(Callback):
 
 
 def _signature(run: TrainingLoop) -> dict[str, Any]:
-    """Return what must be equal for a run to go on as if never stopped, as JSON gives it back."""
+    """Return what must be equal in both runs for an exact resume, as JSON reads it back."""
     tensors = (*learned(run.task.model), *running(run.task.model))
     plan = {key: value for key, value in asdict(run.plan).items() if key != "epochs"}
     return {
@@ -89,15 +93,16 @@ def _signature(run: TrainingLoop) -> dict[str, Any]:
 
 
 def save(run: TrainingLoop, path: Path) -> None:
-    """Write a checkpoint of a run."""
+    """Write a checkpoint of a run to a file."""
     model = run.task.model
     weights, training = run.weights(), run.training_weights()
-    everything = (
+    state_dict = (
         {**model.state_dict(), **weights} if isinstance(model, Saveable) else weights
     )
-    arrays = {f"weights/{name}": array for name, array in everything.items()}
+    arrays = {f"weights/{name}": array for name, array in state_dict.items()}
     chosen = any(
-        weights[name] is not training[name] and not _same(weights[name], training[name])
+        weights[name] is not training[name]
+        and not _is_identical(weights[name], training[name])
         for name in weights
     )
     if chosen:
@@ -128,18 +133,18 @@ def save(run: TrainingLoop, path: Path) -> None:
     checkpoint.write(path, "checkpoint", arrays, document)
 
 
-def _same(one: Array, other: Array) -> bool:
+def _is_identical(one: Array, other: Array) -> bool:
     return one.tobytes() == other.tobytes()
 
 
 def load(run: TrainingLoop, path: str | Path) -> None:
-    """Put a run where the checkpoint left it; the model is as before if that is not possible."""
+    """Restore a run from a checkpoint; if that fails, the model is unchanged."""
     container = checkpoint.read(path, "checkpoint")
     where = f"resume from {path}"
     model = run.task.model
     before = model.state_dict() if isinstance(model, Saveable) else {}
     with checkpoint.foreign(where, "the entries of a checkpoint"):
-        _refuse_another_run(container, _signature(run), path)
+        _require_same_run(container, _signature(run), path)
         try:
             _restore(run, container)
         except BaseException:
@@ -149,7 +154,7 @@ def load(run: TrainingLoop, path: str | Path) -> None:
 
 
 def _restore(run: TrainingLoop, container: checkpoint.Container) -> None:
-    """Take over state, counters, history and callbacks from a checkpoint of the same run."""
+    """Restore state, counters, history and callbacks from a checkpoint of the same run."""
     document = container.document
     cursor, history = _cursor(run, container), _history(container)
     stop, factor = document["stop"], document["learning_rate_factor"]
@@ -179,12 +184,7 @@ def _restore(run: TrainingLoop, container: checkpoint.Container) -> None:
         zip(run.callbacks, document["callbacks"], strict=True)
     ):
         kept = container.group(f"callback/{number}/")
-        for (
-            name,
-            array,
-        ) in (
-            kept.items()
-        ):  # those with the names of weights are weights: the best, or averages
+        for name, array in kept.items():  # arrays with names of weights are weights
             if name in weights and array.shape != weights[name].shape:
                 raise ShapeError(
                     f"weight {name}",
@@ -202,7 +202,7 @@ def _history(container: checkpoint.Container) -> History:
 
 
 def _cursor(run: TrainingLoop, container: checkpoint.Container) -> Cursor:
-    """Return where a run stood; raises ArgumentError for counters that no run of this plan can have."""
+    """Return the position of a run; raise ArgumentError for counters that are impossible for its plan."""
     kept = container.document["cursor"]
     rows = [container.arrays["run/rows"]] if "run/rows" in container.arrays else []
     cursor = Cursor(**kept, rows=rows)
@@ -211,7 +211,7 @@ def _cursor(run: TrainingLoop, container: checkpoint.Container) -> Cursor:
         type(value) is int and value >= 0 for value in counters
     ) or not isinstance(cursor.seconds, (int, float)):
         raise ArgumentError("cursor", expected="whole numbers ≥ 0", got=str(kept))
-    every, held = run.plan.steps_per_epoch, sum(len(part) for part in rows)
+    every, n_rows = run.plan.steps_per_epoch, sum(len(part) for part in rows)
     if (
         cursor.step_in_epoch > every
         or cursor.step != cursor.epoch * every + cursor.step_in_epoch
@@ -221,26 +221,26 @@ def _cursor(run: TrainingLoop, container: checkpoint.Container) -> Cursor:
         )
     n_losses = len(container.arrays["run/step_losses"])
     if (
-        held != cursor.step_in_epoch
+        n_rows != cursor.step_in_epoch
         or any(part.ndim != 2 for part in rows)
         or n_losses != cursor.step
     ):
         raise ArgumentError(
             "cursor",
             expected="the metrics of every step",
-            got=f"{held} and {n_losses} of {kept}",
+            got=f"{n_rows} and {n_losses} of {kept}",
         )
     return cursor
 
 
-def _refuse_another_run(
+def _require_same_run(
     container: checkpoint.Container, now: dict[str, Any], path: str | Path
 ) -> None:
     kept = dict(container.document["signature"])
     kept["optimizer"] = with_current_names(kept["optimizer"])
     if (
         container.version < 2
-    ):  # it knew the classes of callbacks alone, and no validation data
+    ):  # stored the classes of callbacks only, and no validation data
         now = {name: value for name, value in now.items() if name != "validation data"}
         now["callbacks"] = [name for name, _ in now["callbacks"]]
     for key, value in now.items():
@@ -255,7 +255,7 @@ def _refuse_another_run(
 
 
 def _excerpt(value: Any, other: Any) -> str:
-    """Return a value as text, of long lists and dictionaries the first entries that differ from another's."""
+    """Return a value as text; of lists and dictionaries only the entries that differ from ``other``."""
     if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
         return ", ".join(
             _excerpt(a, b) for a, b in zip(value, other, strict=True) if a != b
@@ -274,7 +274,7 @@ def _excerpt(value: Any, other: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON gives it back (tuples become lists)."""
+    """Return a value as JSON reads it back (tuples become lists)."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return (

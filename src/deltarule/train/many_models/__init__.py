@@ -1,1 +1,1 @@
-"""Many models trained in one program."""
+"""Training many models in one program."""

@@ -1,7 +1,7 @@
-"""Models of one form in the slots of one program; a slot whose model has ended takes the next one.
+"""Train models with equal graphs in the lanes of one program; a lane whose model has finished takes the next one.
 
-A program has few slots, so that all of its models stay in the cache, and every thread runs slots of its own: no
-thread waits for another. Which slot a model has, and in what company, makes no difference to it.
+A program has few lanes, so that its models stay in the cache, and every thread has its own lanes, so that no thread
+waits for another. The result of a model does not depend on its lane or on the other models.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from deltarule.train.many_models.progress import ManyModelsProgress
 from deltarule.train.many_models.row_blocks import (
     MetricsBuffer,
     Rows,
+    batch_counts,
     batched_orders,
-    cuts,
 )
 from deltarule.train.steps.aggregation import aggregate_metrics
 from deltarule.train.steps.engine import Engine
@@ -41,13 +41,17 @@ from deltarule.train.steps.interrupt import Interrupt
 from deltarule.train.steps.step import StepSpec, columns
 
 VALIDATION_BATCH = 256
-_CACHE_BYTES = 1 << 20  # of state that a program works on
+_CACHE_BYTES = 1 << 20  # size of the state of one program
 _MAX_LANES = 32
-_POLL_SECONDS = 0.05  # how often the main thread looks at Ctrl-C
+_POLL_SECONDS = 0.05  # between two checks for Ctrl-C
 
 
 def lanes_for(models: int, state_bytes: int, device: str) -> int:
-    """Return how many slots a program has: what the cache holds, the models spread evenly over the cores."""
+    """Return the number of lanes of a program: as many as the cache holds, balanced over the cores.
+
+    >>> lanes_for(1, 1000, "reference")
+    1
+    """
     most = min(_MAX_LANES, max(1, _CACHE_BYTES // max(1, state_bytes)))
     at_once = cores(device)
     rounds = math.ceil(models / (at_once * most))
@@ -55,7 +59,7 @@ def lanes_for(models: int, state_bytes: int, device: str) -> int:
 
 
 class Scheduler:
-    """What all threads share: the data, the steps of a form, and the models that wait."""
+    """Shared by all threads: the data, the batched steps, and the queue of models."""
 
     def __init__(
         self,
@@ -70,16 +74,15 @@ class Scheduler:
         self.waiting = deque(runs)
         self.padding_row = len(data[0])
         filled = [np.concatenate([array, np.zeros_like(array[:1])]) for array in data]
-        real = np.ones(self.padding_row + 1, np.float32)
-        real[-1] = 0.0
-        self.data, self.held_data = [*filled, real], filled
+        mask = np.ones(self.padding_row + 1, np.float32)
+        mask[-1] = 0.0
+        self.data, self.evaluation_data = [*filled, mask], filled
         self.needs_weights = any(run.callbacks or run.held is not None for run in runs)
-        state_bytes = 4 * sum(
-            value.nbytes for value in runs[0].values().values()
-        )  # with two slots and a gradient
+        weight_bytes = sum(value.nbytes for value in runs[0].values().values())
+        state_bytes = 4 * weight_bytes  # weights, gradient and two optimiser slots
         self.width = lanes_for(len(runs), state_bytes, device)
         workers = min(threads or cores(device), math.ceil(len(runs) / self.width))
-        self.own: dict[str, Array] = {}  # by name, one row a model
+        self.initial_slots: dict[str, Array] = {}  # by name, one row per model
         self.failed = False
         self._make_engines(data, device, max(1, (threads or cores(device)) // workers))
         self._compile()
@@ -87,7 +90,7 @@ class Scheduler:
         pairs += [
             (self._engine.twin(), self._evaluation.twin()) for _ in range(workers - 1)
         ]
-        self.slots = [
+        self.lanes = [
             BatchedModels(self, engine, evaluation) for engine, evaluation in pairs
         ]
         interrupt.on_interrupt(self.stop)
@@ -97,20 +100,19 @@ class Scheduler:
         seeds = [run.plan.seed for run in self.runs]
         rates = constant_rates([run.optimizer for run in self.runs])
         described = columns(data)
-        self.constants: dict[bool, dict[int, tuple[Array, ...]]] = {
-            False: {},
-            True: {},
-        }  # by held out, batch size
+        # by whether the step evaluates, then by batch size
+        self.constants: dict[bool, dict[int, tuple[Array, ...]]] = {False: {}, True: {}}
 
         def train(size: int) -> StepSpec:
-            joint = batched_training_step(specs, described, size, seeds, rates, width)
-            self.own, self.constants[False][size] = joint.own, joint.constants
-            return joint.step
+            batched = batched_training_step(specs, described, size, seeds, rates, width)
+            self.initial_slots = batched.initial_slots
+            self.constants[False][size] = batched.constants
+            return batched.step
 
         def evaluate(size: int) -> StepSpec:
-            joint = batched_evaluation_step(specs, described, size, width)
-            self.constants[True][size] = joint.constants
-            return joint.step
+            batched = batched_evaluation_step(specs, described, size, width)
+            self.constants[True][size] = batched.constants
+            return batched.step
 
         self._engine, self._evaluation = (
             Engine(train, device, threads),
@@ -118,14 +120,18 @@ class Scheduler:
         )
 
     def _compile(self) -> None:
-        """Compile for every batch size that occurs."""
+        """Compile the steps for all batch sizes."""
         for size in {
-            size for m in self.runs for size, _ in cuts(m.plan.n_samples, m.plan.size)
+            size
+            for m in self.runs
+            for size, _ in batch_counts(m.plan.n_samples, m.plan.size)
         }:
             self._engine.prepare(size)
         held = [run.held for run in self.runs if run.held is not None]
         for size in {
-            size for rows in held for size, _ in cuts(len(rows), VALIDATION_BATCH)
+            size
+            for rows in held
+            for size, _ in batch_counts(len(rows), VALIDATION_BATCH)
         }:
             self._evaluation.prepare(size)
         seconds = self._engine.compile_seconds + self._evaluation.compile_seconds
@@ -137,29 +143,31 @@ class Scheduler:
 
     @property
     def stopping(self) -> bool:
-        """Whether all threads are to end: after Ctrl-C, or because one of them has failed."""
+        """Whether all threads should stop: after Ctrl-C, or after an error in one of them."""
         return self.interrupt.requested or self.failed
 
     def stop(self) -> None:
-        """Let all threads end after their current step."""
-        for slots in self.slots:
-            slots.stop()
+        """Stop all threads after their current step."""
+        for lanes in self.lanes:
+            lanes.stop()
 
-    def run(self, watch: ManyModelsProgress) -> None:
-        """Train all models; what a thread raises is raised here when all have ended."""
-        watch.compiled(self._engine.name, len(self.runs), self._engine.compile_seconds)
+    def run(self, display: ManyModelsProgress) -> None:
+        """Train all models; errors of threads are raised when all threads have ended."""
+        display.compiled(
+            self._engine.name, len(self.runs), self._engine.compile_seconds
+        )
         errors: list[BaseException] = []
 
-        def work(slots: BatchedModels) -> None:
+        def work(lanes: BatchedModels) -> None:
             try:
-                slots.run()
+                lanes.run()
             except BaseException as error:  # raised again below, in the caller's thread
                 errors.append(error)
                 self.failed = True
 
         workers = [
-            threading.Thread(target=partial(work, slots), name="deltarule-slots")
-            for slots in self.slots
+            threading.Thread(target=partial(work, lanes), name="deltarule-lanes")
+            for lanes in self.lanes
         ]
         for worker in workers:
             worker.start()
@@ -167,10 +175,10 @@ class Scheduler:
             try:
                 for worker in workers:
                     worker.join(_POLL_SECONDS)
-                watch.look()
+                display.update()
             except (
                 KeyboardInterrupt
-            ):  # a second Ctrl-C: the threads end after their current step anyway
+            ):  # a second Ctrl-C: the threads are already stopping
                 self.interrupt.requested = True
             if self.stopping:
                 self.stop()
@@ -184,7 +192,7 @@ class Scheduler:
 
 
 class BatchedModels:
-    """The slots of one thread."""
+    """The lanes of one thread."""
 
     def __init__(
         self, scheduler: Scheduler, engine: Engine, evaluation: Engine
@@ -192,14 +200,16 @@ class BatchedModels:
         self._scheduler, self._engine, self._evaluation = scheduler, engine, evaluation
         self._runs: list[ModelRun | None] = [None] * scheduler.width
         self._state: dict[str, Array] = {}
-        self._model_of_lane = [0] * scheduler.width  # whose constants a slot has
+        self._model_of_lane = [
+            0
+        ] * scheduler.width  # the model whose constants a lane has
         engine.extra_constants, evaluation.extra_constants = (
             partial(self._model_constants, False),
             partial(self._model_constants, True),
         )
 
     def stop(self) -> None:
-        """End after the current step."""
+        """Stop after the current step."""
         self._engine.stop()
         self._evaluation.stop()
 
@@ -209,21 +219,21 @@ class BatchedModels:
         while any(self._runs) and not self._scheduler.stopping:
             self._epoch()
             self._fill_lanes()
-        if any(self._runs):  # interrupted: their last epoch may not have been looked at
+        if any(self._runs):  # interrupted
             self._read()
             self._update_runs()
 
     # ---------------------------------------------------------------- the state
 
     def _model_constants(self, held: bool, size: int) -> list[Array]:
-        """Return the constants of the models in the slots for steps of a batch size."""
+        """Return the constants of the models in the lanes, for steps of a batch size."""
         return [
             values[self._model_of_lane]
             for values in self._scheduler.constants[held][size]
         ]
 
     def _fill_lanes(self) -> None:
-        """Give free slots to models that wait, and load the state if anything in it is new."""
+        """Put waiting models into free lanes, and load the state if it has changed."""
         changed = False
         for i, run in enumerate(self._runs):
             if run is None or not run.is_running:
@@ -233,7 +243,7 @@ class BatchedModels:
             run = self._runs[i]
             if run is not None and run.changed:
                 changed = True
-                for name, value in run.take().items():
+                for name, value in run.take_changes().items():
                     if name in self._state:
                         self._state[name][i] = value
         if changed:
@@ -243,13 +253,16 @@ class BatchedModels:
         self._engine.load([self._state[name] for name in self._engine.names().all])
 
     def _begin(self, i: int) -> ModelRun | None:
-        """Put the next model into slot i."""
+        """Put the next waiting model into lane i."""
         try:
             run = self._scheduler.waiting.popleft()
         except IndexError:  # another thread has taken it
             return None
         place = self._model_of_lane[i] = self._scheduler.index_of[id(run)]
-        own = {name: values[place] for name, values in self._scheduler.own.items()}
+        own = {
+            name: values[place]
+            for name, values in self._scheduler.initial_slots.items()
+        }
         fresh = {STEPS: np.int64(0), FINITE: np.bool_(1), **own, **run.values()}
         if not self._state:
             self._state = {
@@ -266,13 +279,13 @@ class BatchedModels:
         return run
 
     def _read(self) -> None:
-        """Take note of the state."""
+        """Read the state from the engine."""
         self._state |= dict(
             zip(self._engine.names().all, self._engine.read(), strict=True)
         )
 
     def _update_runs(self) -> None:
-        """Let the models see their weights."""
+        """Update the weights of the model runs."""
         names = self._engine.names()
         for i, run in enumerate(self._runs):
             if run is not None:
@@ -289,19 +302,19 @@ class BatchedModels:
         seconds = time.perf_counter() - start
         self._read()
         broken = self._undo_divergence(before, ran)
-        working = [(i, run) for i, run in enumerate(self._runs) if run is not None]
-        for i, run in working:
+        running = [(i, run) for i, run in enumerate(self._runs) if run is not None]
+        for i, run in running:
             penalty = self._step(run).has_penalty
             run.record_steps(
                 buffer.rows(i), buffer.sizes(i), seconds, penalty, broken.get(i)
             )
-        last = any(not run.is_running or run.epochs_left == 1 for _, run in working)
+        last = any(not run.is_running or run.epochs_left == 1 for _, run in running)
         if self._scheduler.needs_weights or last or not complete:
             self._update_runs()
         held = self._validate() if complete else None
         if held is None:
             return
-        for i, run in working:
+        for i, run in running:
             if run.is_running:
                 logs = aggregate_metrics(
                     run.task, self._step(run), buffer.rows(i), buffer.sizes(i)
@@ -312,7 +325,7 @@ class BatchedModels:
         return self._engine.step(run.plan.size)
 
     def _steps(self) -> tuple[MetricsBuffer, bool, list[tuple[int, Rows]]]:
-        """Run an epoch of every model; return the metrics, whether the epoch was completed, and what was run."""
+        """Run an epoch of every model; return the metrics, whether it was completed, and the steps that were run."""
         orders = [run.order() if run is not None else None for run in self._runs]
         size = next(run.plan.batch_size for run in self._runs if run is not None)
         buffer, ran = MetricsBuffer(len(orders)), []
@@ -327,9 +340,9 @@ class BatchedModels:
     def _undo_divergence(
         self, before: dict[str, Array], ran: list[tuple[int, Rows]]
     ) -> dict[int, int]:
-        """Put models with weights that are not finite before the step that made them so; return its number by slot.
+        """Restore models with NaN or infinite weights to before the update that produced them; return it by lane.
 
-        Steps are exact, so those of the epoch are run again, to the step that is found by halves.
+        Steps are deterministic, so the epoch is replayed, and the step is found by bisection.
         """
         names = self._engine.names()
         weights = [
@@ -344,7 +357,7 @@ class BatchedModels:
         for i in self._non_finite_lanes(self._state, weights):
             if i in self._non_finite_lanes(before, weights):
                 continue
-            low, high = 0, len(steps)  # finite after low, broken after high
+            low, high = 0, len(steps)  # finite after low steps, not after high
             while high - low > 1:
                 middle = (low + high) // 2
                 broken = i in self._non_finite_lanes(
@@ -363,7 +376,7 @@ class BatchedModels:
     def _non_finite_lanes(
         self, state: Mapping[str, Array], weights: Sequence[str]
     ) -> list[int]:
-        """Return the slots of models with weights that are not finite."""
+        """Return the lanes of models with NaN or infinite weights."""
         flat = [state[name].reshape(len(self._runs), -1) for name in weights]
         fine = np.logical_and.reduce([np.isfinite(value).all(axis=1) for value in flat])
         return [
@@ -373,12 +386,12 @@ class BatchedModels:
     def _state_after(
         self, before: Mapping[str, Array], steps: Sequence[tuple[int, Rows]]
     ) -> dict[str, Array]:
-        """Return the state after some steps from a state."""
+        """Return the state after running steps from a given state."""
         names = self._engine.names().all
         self._engine.load([before[name] for name in names])
         for width, group in groupby(steps, key=itemgetter(0)):
             blocks = [block.reshape(-1) for _, block in group]
-            while blocks:  # Ctrl-C ends a run after a step
+            while blocks:  # Ctrl-C stops a call after a step
                 blocks = blocks[
                     len(
                         self._engine.run(
@@ -389,7 +402,7 @@ class BatchedModels:
         return dict(zip(names, self._engine.read(), strict=True))
 
     def _validate(self) -> dict[int, dict[str, float]] | None:
-        """Return loss and metrics on the models' held-out rows, by slot; None after an interrupt."""
+        """Return loss and metrics on the validation rows, by lane; None after an interrupt."""
         is_running = {
             i: m
             for i, m in enumerate(self._runs)
@@ -410,7 +423,7 @@ class BatchedModels:
             step = self._evaluation.step(width)
             self._evaluation.load([state[name] for name in step.names.all])
             found = self._evaluation.run(
-                self._scheduler.held_data, blocks.reshape(-1), width
+                self._scheduler.evaluation_data, blocks.reshape(-1), width
             )
             buffer.append(found, blocks[:, :, 0] != self._scheduler.padding_row, width)
             if len(found) < len(blocks):
@@ -427,7 +440,7 @@ class BatchedModels:
         }
 
     def _evaluation_state(self, runs: Mapping[int, ModelRun]) -> dict[str, Array]:
-        """Return the state to measure: where a callback keeps other weights than training goes on with, those."""
+        """Return the state to evaluate, with weights that callbacks replace."""
         state = dict(self._state)
         for i, run in runs.items():
             for name, value in (run.weights() if run.replaces_weights else {}).items():

@@ -1,8 +1,8 @@
-"""Steps of many models as one step: the models' programs side by side, each with its own rows, rate and end.
+"""Batched steps: one step program that trains several models, each with its own rows, learning rate and end.
 
-The joint state is that of the single steps, stacked, and for every model its number of steps and whether it is
-still sound. A step takes one block of rows for every model, one after the other, and a last column of the batch says
-which blocks are real: a model whose block is not, or whose loss is no longer finite, keeps its state as it is.
+The state is the stacked state of the single steps and, for every model, its step count and whether it is still finite.
+A batch holds one block of rows per model, and its last column is a mask of valid blocks: a model whose block is masked,
+or whose loss is not finite, keeps its state.
 """
 
 from __future__ import annotations
@@ -37,27 +37,24 @@ from deltarule.train.steps.step import (
 )
 
 MakeStep = Callable[[Task], StepSpec]  # the step of one task by itself
-STEPS, FINITE, FACTORS = (
-    "steps",
-    "sound",
-    "learning_rate_factors",
-)  # names of what joins the state
-MASK = Column("real", (), dtypes.FLOAT32)
+# names of the state that is added to that of the single steps
+STEPS, FINITE, FACTORS = "steps", "is_finite", "learning_rate_factors"
+MASK = Column("mask", (), dtypes.FLOAT32)
 _RATE = leaf(np.zeros(()), "learning_rate")
 
 
 @final
 @dataclass(frozen=True)
 class PerModelRate(Schedule):
-    """A constant learning rate that every model has of its own: a symbol in the step, a number in the joint state."""
+    """A constant learning rate per model: a symbol in the step, an array of numbers in the batched state."""
 
     def rate(self, step: Tensor) -> Tensor:  # noqa: ARG002  # the same at every step
-        """Return the symbol."""
+        """Return the symbol of the rate."""
         return Tensor(_RATE)
 
 
 def _with_rate_input(task: Task) -> Task:
-    """Return the task with a symbol for a constant learning rate, so that one step serves for all rates."""
+    """Return the task with a constant learning rate replaced by a symbol, so that all rates share one step."""
     recipe = task.optimizer
     if (
         recipe is None
@@ -69,7 +66,12 @@ def _with_rate_input(task: Task) -> Task:
 
 
 def constant_rates(optimizers: Sequence[Optimizer]) -> Array:
-    """Return the learning rates, NaN for those with a schedule, which no step reads."""
+    """Return the learning rates; NaN for schedules, whose steps do not read it.
+
+    >>> from deltarule.optim import SGD
+    >>> constant_rates([SGD(learning_rate=0.5), SGD(learning_rate=0.25)]).tolist()
+    [0.5, 0.25]
+    """
     rates = [recipe.learning_rate for recipe in optimizers]
     return np.array(
         [math.nan if isinstance(rate, Schedule) else float(rate) for rate in rates]
@@ -78,51 +80,52 @@ def constant_rates(optimizers: Sequence[Optimizer]) -> Array:
 
 @dataclass(frozen=True)
 class DistinctSteps:
-    """The steps of single tasks, each built once, and which of them is that of each task."""
+    """The distinct steps of several tasks, and the index of the step of each task."""
 
     steps: list[StepSpec]
     step_of_task: list[int]
 
     @property
     def graphs(self) -> list[list[Node]]:
-        """The outputs of every step: next state without constants, then metrics."""
+        """The outputs of every step: the next state without constants, then the metrics."""
         n = len(self.steps[0].names.all)
         return [
             [*step.program.next_state[:n], *step.program.metrics] for step in self.steps
         ]
 
     def row(self, name: Literal["step", "seed"]) -> Row:
-        """Return a counter of every step."""
+        """Return a counter (step or seed) of every step."""
         return tuple(getattr(step.program, name) for step in self.steps)
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task, and what must be equal for its step to serve another task too."""
+    """A task, and the properties that must be equal for tasks to share one step."""
 
     task: Task
     config: dict[str, Any] | None
     state: tuple[tuple[str, tuple[object, ...], dtypes.DType], ...]
-    named: dict[str, Tensor]  # the model's parameters, then its running state
+    named: dict[str, Tensor]  # trainable parameters, then running state
     n_learned: int
 
     @staticmethod
     def of(task: Task) -> TaskSpec:
-        """Describe a task once."""
-        parameters, kept = learned(task.model), running(task.model)
+        """Return the specification of a task."""
+        parameters, extra_state = learned(task.model), running(task.model)
         state = tuple(
-            (name, tensor.shape, tensor.dtype) for name, tensor in (*parameters, *kept)
+            (name, tensor.shape, tensor.dtype)
+            for name, tensor in (*parameters, *extra_state)
         )
         return TaskSpec(
             _with_rate_input(task),
             task.model.config(),
             state,
-            dict((*parameters, *kept)),
+            dict((*parameters, *extra_state)),
             len(parameters),
         )
 
     def is_compatible_with(self, other: TaskSpec) -> bool:
-        """Return whether two tasks differ in the values of parameters, state and learning rate only."""
+        """Return whether two tasks differ only in the values of parameters, state and learning rate."""
         same_form = (
             self.config is not None
             and self.config == other.config
@@ -131,13 +134,13 @@ class TaskSpec:
         return same_form and replace(self.task, model=other.task.model) == other.task
 
 
-def _is_free(step: StepSpec) -> bool:
-    """Return whether a step has no constants of its model's own (frozen parameters)."""
+def _has_no_constants(step: StepSpec) -> bool:
+    """Return whether a step has no constants that depend on its model (frozen parameters)."""
     return all(node is _RATE for node in step.program.state[len(step.names.all) :])
 
 
 def distinct_steps(specs: Sequence[TaskSpec], make_step: MakeStep) -> DistinctSteps:
-    """Return the steps of tasks; tasks that differ in the values of their state and in their rate only share one."""
+    """Return the steps of tasks; compatible tasks share one."""
     steps: list[StepSpec] = []
     owners: list[TaskSpec] = []
     step_of_task: list[int] = []
@@ -145,19 +148,19 @@ def distinct_steps(specs: Sequence[TaskSpec], make_step: MakeStep) -> DistinctSt
         same = (
             i
             for i, owner in enumerate(owners)
-            if _is_free(steps[i]) and owner.is_compatible_with(spec)
+            if _has_no_constants(steps[i]) and owner.is_compatible_with(spec)
         )
-        place = next(same, None)
-        if place is None:
-            place = len(steps)
+        index = next(same, None)
+        if index is None:
+            index = len(steps)
             steps.append(make_step(spec.task))
             owners.append(spec)
-        step_of_task.append(place)
+        step_of_task.append(index)
     return DistinctSteps(steps, step_of_task)
 
 
 def group_compatible(specs: Sequence[TaskSpec], make_step: MakeStep) -> list[list[int]]:
-    """Return the places of the tasks whose steps have one form, and so can run as one, form by form."""
+    """Group tasks whose steps have equal graphs, which can run as one batched step; return their indices."""
     distinct = distinct_steps(specs, make_step)
     found: list[list[int]] = []
     form_of: list[int] = []
@@ -172,8 +175,8 @@ def group_compatible(specs: Sequence[TaskSpec], make_step: MakeStep) -> list[lis
             found.append([len(form_of)])
         form_of.append(form)
     groups: list[list[int]] = [[] for _ in found]
-    for place, step in enumerate(distinct.step_of_task):
-        groups[form_of[step]].append(place)
+    for index, step in enumerate(distinct.step_of_task):
+        groups[form_of[step]].append(index)
     return groups
 
 
@@ -186,15 +189,17 @@ def _have_equal_form(
 
 @dataclass(frozen=True)
 class BatchedStep:
-    """The step of ``width`` slots, and what every task brings to its slot beside its model's values.
+    """A step of ``width`` lanes, and the values that each task adds to those of its model, one row per task.
 
-    Both have one row a task. ``own`` are first values of the optimiser's slots by the name that they have in the
-    state, ``constants`` numbers that stay (seeds, rates, leaves with a value, which may depend on the batch size): they
-    come after the state and before the step's own constants.
+    Attributes:
+        step: The step specification.
+        initial_slots: Initial values of the optimiser slots, by their names in the state.
+        constants: Values that do not change (seeds, rates, leaves with a value), which may depend on the batch size;
+            they follow the state and precede the step's own constants.
     """
 
     step: StepSpec
-    own: dict[str, Array]
+    initial_slots: dict[str, Array]
     constants: tuple[Array, ...]
 
 
@@ -206,11 +211,10 @@ def batched_training_step(
     rates: Array,
     width: int,
 ) -> BatchedStep:
-    """Return the step of ``width`` tasks of one form for blocks of ``size`` rows.
+    """Return the training step of ``width`` tasks with equal graphs, for blocks of ``size`` rows.
 
-    A model's step has the number and the seed that it would have by itself, so its random numbers are the same.
-    The metrics are arrays (width,), one for each metric of a single step. A model whose loss is not finite keeps the
-    state before that step.
+    Every model has the step count and seed of a single run, and so the same random numbers. The metrics are arrays
+    (width,), one for each metric of a single step. A model whose loss is not finite keeps the state before that step.
     """
     distinct = distinct_steps(specs, lambda task: training_step(task, columns, size))
     builder, first = (
@@ -234,8 +238,8 @@ def batched_training_step(
     rate_inputs = {
         (_RATE,) * len(distinct.steps): builder.per_model("learning_rate", rates)
     }
-    following, metrics = builder.stacked({**counters, **scalars, **rate_inputs})
-    real = build.less(
+    next_values, metrics = builder.stacked({**counters, **scalars, **rate_inputs})
+    has_block = build.less(
         0.0,
         build.reshape(build.slice_axes(builder.blocks[-1], (0, 0), (width, 1)), shape),
     )
@@ -244,27 +248,29 @@ def batched_training_step(
         for value in metrics[: 1 + first.has_penalty]
     ]
     loss_is_finite = reduce(build.logical_and, finite)
-    is_updated = build.logical_and(build.logical_and(real, is_finite), loss_is_finite)
-    news = [
+    is_updated = build.logical_and(
+        build.logical_and(has_block, is_finite), loss_is_finite
+    )
+    next_state = [
         _select(is_updated, new, old)
-        for new, old in zip(following, builder.state, strict=True)
+        for new, old in zip(next_values, builder.state, strict=True)
     ]
     counted = build.where(is_updated, build.add(steps, 1), steps)
-    still = build.logical_and(
-        is_finite, build.logical_or(build.logical_not(real), loss_is_finite)
+    stays_finite = build.logical_and(
+        is_finite, build.logical_or(build.logical_not(has_block), loss_is_finite)
     )
-    kept = [
+    extra_state = [
         (STEPS, steps, counted),
-        (FINITE, is_finite, still),
+        (FINITE, is_finite, stays_finite),
         *((FACTORS, factors, factors) for _ in scalars),
     ]
-    return builder.build(news, metrics, kept)
+    return builder.build(next_state, metrics, extra_state)
 
 
 def batched_evaluation_step(
     specs: Sequence[TaskSpec], columns: Sequence[Column], size: int, width: int
 ) -> BatchedStep:
-    """Return the step that leaves all states as they are and gives loss and metrics (width,) in inference mode.
+    """Return the evaluation step of ``width`` tasks: loss and metrics (width,), the state unchanged.
 
     Penalties are left out, as in ``evaluate``.
     """
@@ -278,13 +284,13 @@ def batched_evaluation_step(
 
 
 def _select(is_updated: Node, new: Node, old: Node) -> Node:
-    """Return the new values of those models that take the step, the old ones of the others."""
+    """Return the new values of the updated models, and the old values of the others."""
     along = build.reshape(is_updated, (*is_updated.shape, *(1,) * (new.rank - 1)))
     return build.where(along, new, old)
 
 
 class _BatchedStepBuilder:
-    """The leaves of a joint step, and the program made of them."""
+    """Builds a batched step: its leaves, then its program."""
 
     def __init__(
         self, distinct: DistinctSteps, columns: Sequence[Column], size: int, width: int
@@ -303,13 +309,13 @@ class _BatchedStepBuilder:
         ]
         slots = zip(*(step.slots for step in distinct.steps), strict=True)
         self._initial_slots: dict[str, Array] = {
-            name: np.stack([row[place].numpy() for place in distinct.step_of_task])
+            name: np.stack([row[index].numpy() for index in distinct.step_of_task])
             for name, row in zip(self._names.slots, slots, strict=False)
         }
         self._constants: list[tuple[Node, Array]] = []
 
     def per_model(self, name: str, values: Array) -> Node:
-        """Return the leaf for numbers of which every task has its own, (tasks, …); they stay as they are."""
+        """Return the leaf of a constant with one value per task, (tasks, …)."""
         node = build.input_node(
             name, (self._width, *values.shape[1:]), dtypes.DTYPES[values.dtype.name]
         )
@@ -317,7 +323,7 @@ class _BatchedStepBuilder:
         return node
 
     def stacked(self, known: Mapping[Row, Node]) -> tuple[list[Node], list[Node]]:
-        """Return the next state and the metrics of all models, (width, …) each."""
+        """Return the next state and the metrics of all models, each (width, …)."""
         distinct, n = self._distinct, len(self.state)
         states = zip(*(step.program.state for step in distinct.steps), strict=True)
         batches = zip(*(step.program.batch for step in distinct.steps), strict=True)
@@ -328,27 +334,32 @@ class _BatchedStepBuilder:
         found = stack_graphs(distinct.graphs, {**leaves, **known}, self._width)
         for node, numbers in found.constants.items():
             values = np.array(
-                [numbers[place] for place in distinct.step_of_task], node.dtype.name
+                [numbers[index] for index in distinct.step_of_task], node.dtype.name
             )
             self._constants.append((node, values))
         for node, row in found.leaves.items():
-            kept = known_values(row)
+            extra_state = known_values(row)
             self._constants.append(
-                (node, np.stack([kept[row[place]] for place in distinct.step_of_task]))
+                (
+                    node,
+                    np.stack(
+                        [extra_state[row[index]] for index in distinct.step_of_task]
+                    ),
+                )
             )
         return found.outputs[:n], found.outputs[n:]
 
     def build(
         self,
-        following: Sequence[Node],
+        next_values: Sequence[Node],
         metrics: Sequence[Node],
-        more: Sequence[tuple[str, Node, Node]],
+        extra_state: Sequence[tuple[str, Node, Node]],
     ) -> BatchedStep:
-        """Simplify, find what all models share, and put the program together; ``more`` state is (name, old, new)."""
+        """Simplify, collect shared constants, and assemble the program; ``extra_state`` is (name, old, new)."""
         constants = [node for node, _ in self._constants]
-        state = [*self.state, *(old for _, old, _ in more), *constants]
+        state = [*self.state, *(old for _, old, _ in extra_state), *constants]
         outputs = simplify(
-            [*following, *(new for _, _, new in more), *constants, *metrics]
+            [*next_values, *(new for _, _, new in extra_state), *constants, *metrics]
         )
         step, seed = (
             build.input_node(name, (), dtypes.INT64) for name in ("step", "seed")
@@ -366,11 +377,14 @@ class _BatchedStepBuilder:
         )
         first = self._distinct.steps[0]
         names = replace(
-            self._names, running=(*self._names.running, *(name for name, _, _ in more))
+            self._names,
+            running=(*self._names.running, *(name for name, _, _ in extra_state)),
         )
-        made = StepSpec(
+        step_spec = StepSpec(
             program, names, tuple(values), first.has_penalty, first.widths, first.counts
         )
         return BatchedStep(
-            made, self._initial_slots, tuple(values for _, values in self._constants)
+            step_spec,
+            self._initial_slots,
+            tuple(values for _, values in self._constants),
         )

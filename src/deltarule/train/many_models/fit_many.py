@@ -1,4 +1,4 @@
-"""``fit_many``: folds, seeds and hyperparameters trained side by side in one program."""
+"""``fit_many``: train models for several folds, seeds or hyperparameters in one program."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from deltarule.train.steps.interrupt import Interrupt
 from deltarule.train.steps.prepare import check_outputs, checked_seed, prepared
 from deltarule.train.steps.step import Regularizer, Task, columns, training_step
 
-_WHOLE = (int, np.integer)
+_INTEGER = (int, np.integer)
 
 
 @checks_flags
@@ -61,57 +61,65 @@ def fit_many(
     verbose: int = 0,
     progress: Console | None = None,
 ) -> list[History]:
-    """Train M models side by side: each as ``fit`` would by itself, all in one program.
+    """Train M models at once, each as ``fit`` would, batched into one program.
 
-    Every model has its own rows, order, random numbers, hyperparameters and end; what ``fit`` gives for the same
-    seed it gives here within rounding (sums may be added in another order). Models whose steps have one form (they
-    differ in numbers, not in operations) share a program; others run group after group. A model whose loss or
-    weights are no longer finite ends alone, with the weights before that step, and its history says so.
+    Every model has its own rows, order, random numbers, hyperparameters and end. The results agree with those of
+    ``fit`` for the same seed up to rounding (sums may be added in another order). Models whose steps have equal graphs
+    (they differ in numbers, not in operations) share a program; groups with different graphs run one after the other. A
+    model whose loss or weights become NaN or infinite stops alone with its last finite weights, and its history has
+    ``diverged=True``.
 
     Args:
-        models: What is trained, M different objects; each has its own first weights.
+        models: The models to train, M distinct objects, each with its own initial weights.
         inputs: N examples along the first axis, shared by all models.
         targets: N targets.
-        loss: A loss or its name, one for all.
-        optimizer: An optimiser or its name, for all or one a model.
-        learning_rate: Replaces the optimisers' learning rate, for all or one a model.
-        regularizers: Functions as for ``fit``, for all, or one list of them a model.
-        seed: Decides shuffling and dropout, for all or one a model.
-        train_rows: Row numbers to train on, for all or one array a model; None for all rows.
-        validation_rows: Row numbers to measure after every epoch, likewise; None for none.
-        epochs: How often a model sees its rows, for all or one number a model.
-        batch_size: Examples a step and model.
+        loss: A loss or its name, for all models.
+        optimizer: An optimiser or its name, one for all or one per model.
+        learning_rate: Overrides the optimisers' learning rate, one for all or one per model.
+        regularizers: Penalties as for ``fit``, one list for all or one per model.
+        seed: Seed of shuffling and dropout, one for all or one per model.
+        train_rows: Indices of the training rows, one array for all or one per model; None for all rows.
+        validation_rows: Indices of the validation rows, likewise; None for no validation.
+        epochs: Number of epochs, one for all or one per model.
+        batch_size: Examples per step and model.
         metrics: As for ``fit``.
-        callbacks: For all, or one list of them a model; every model gets its own copies (``EarlyStopping`` stops one
-            model). None with ``every``.
-        sample_weight: One weight ≥ 0 an example.
-        shuffle: Whether each epoch has its own order.
+        callbacks: One list for all or one per model; every model gets copies, so ``EarlyStopping`` stops one model.
+            Callbacks with ``every`` are not supported.
+        sample_weight: One weight ≥ 0 per example.
+        shuffle: Whether to shuffle the examples in every epoch.
         device: "cpu" or "reference".
-        threads: How many; None lets the engine choose.
-        verbose: 0 silent, 1 a line a program and a last one, and on a terminal a live line that tells how many models
-            have ended, epochs, samples a second and the time left.
-        progress: Where to tell instead of standard output.
+        threads: Number of threads; None lets the engine choose.
+        verbose: 0 for no output, 1 for one line per program and a summary, and on a terminal a live line with the
+            number of finished models, epochs, samples per second and the remaining time.
+        progress: The console to print to instead of standard output.
 
     Returns:
-        The histories in the order of the models. ``train_seconds`` is the time of the joint run, so that samples of
-        all models over it are the throughput.
+        The histories in the order of the models. ``train_seconds`` is the time of the whole run, so the sum of
+        ``samples`` over it is the throughput.
 
     Raises:
-        ArgumentError, DataError, ShapeError, DTypeError: before the first step, for what does not fit.
+        ArgumentError, DataError, ShapeError, DTypeError: For invalid arguments, before the first step.
+
+    >>> from deltarule import nn
+    >>> models = [nn.Sequential(nn.Linear(1, 1, seed=seed)) for seed in range(3)]
+    >>> x = np.arange(4.0)[:, None]
+    >>> histories = fit_many(models, x, x, loss="mean_squared_error", optimizer="sgd", seed=range(3), epochs=2)
+    >>> [len(history.epochs) for history in histories]
+    [2, 2, 2]
     """
     _check_models(models)
     threads = checked_threads(threads)
     n, chosen = len(models), get_loss(loss)
     arrays = prepared(models[0], inputs, targets, chosen, sample_weight, "fit_many")
-    hooks = _lists(
+    callback_lists = _lists_per_model(
         "callbacks", callbacks, n, lambda item: not isinstance(item, (list, tuple))
     )
-    for callback in (callback for own in hooks for callback in own):
+    for callback in (callback for own in callback_lists for callback in own):
         _check_callback(callback)
     recipes = _recipes(optimizer, learning_rate, n)
-    penalties = _lists("regularizers", regularizers, n, callable)
+    penalties = _lists_per_model("regularizers", regularizers, n, callable)
     adjustable, named = (
-        any(callback.adjusts_rate for own in hooks for callback in own),
+        any(callback.adjusts_rate for own in callback_lists for callback in own),
         get_all(metrics, chosen),
     )
     specs = [
@@ -121,13 +129,13 @@ def fit_many(
     _check_specs(specs)
     rows = [
         _all_rows(arrays) if own is None else own
-        for own in _rows("train_rows", train_rows, arrays, n)
+        for own in _rows_per_model("train_rows", train_rows, arrays, n)
     ]
-    held = _rows("validation_rows", validation_rows, arrays, n)
+    held = _rows_per_model("validation_rows", validation_rows, arrays, n)
     counts = zip(
         rows,
-        _each("seed", seed, n, _WHOLE),
-        _each("epochs", epochs, n, _WHOLE),
+        _per_model("seed", seed, n, _INTEGER),
+        _per_model("epochs", epochs, n, _INTEGER),
         strict=True,
     )
     plans = [
@@ -137,7 +145,7 @@ def fit_many(
     runs = [
         ModelRun(spec, recipe, plan, own, out, copy.deepcopy(list(callbacks)))
         for spec, recipe, plan, own, out, callbacks in zip(
-            specs, recipes, plans, rows, held, hooks, strict=True
+            specs, recipes, plans, rows, held, callback_lists, strict=True
         )
     ]
     _check_outputs(runs, arrays)
@@ -156,9 +164,9 @@ def _run(
     arrays: Sequence[Array],
     device: str,
     threads: int | None,
-    watch: ManyModelsProgress,
+    display: ManyModelsProgress,
 ) -> None:
-    """Train the models form by form."""
+    """Train the models, group by group."""
     described, size = columns(arrays), runs[0].plan.batch_size
     specs = [run.spec for run in runs]
     groups = group_compatible(
@@ -170,9 +178,9 @@ def _run(
             for group in groups:
                 Scheduler(
                     [runs[i] for i in group], arrays, device, threads, interrupt
-                ).run(watch)
+                ).run(display)
     finally:
-        watch.end(interrupt.requested)
+        display.end(interrupt.requested)
 
 
 def _check_models(models: Sequence[Trainable]) -> None:
@@ -207,8 +215,10 @@ def _all_rows(arrays: Sequence[Array]) -> Rows:
     return np.arange(len(arrays[0]), dtype=np.int64)
 
 
-def _each(name: str, value: Any, n: int, single: type | tuple[type, ...]) -> list[Any]:
-    """Return one value a model: the same one n times, or those of a sequence of n."""
+def _per_model(
+    name: str, value: Any, n: int, single: type | tuple[type, ...]
+) -> list[Any]:
+    """Return one value per model: the same one n times, or those of a sequence of n."""
     if isinstance(value, single) and not isinstance(value, bool):
         return [value] * n
     if not isinstance(value, (list, tuple, np.ndarray, range)) or len(value) != n:
@@ -242,11 +252,11 @@ def _each(name: str, value: Any, n: int, single: type | tuple[type, ...]) -> lis
 def _recipes(optimizer: Any, learning_rate: Any, n: int) -> list[Optimizer]:
     recipes = [
         get_optimizer(item)
-        for item in _each("optimizer", optimizer, n, (str, Optimizer))
+        for item in _per_model("optimizer", optimizer, n, (str, Optimizer))
     ]
     if learning_rate is None:
         return recipes
-    rates = _each(
+    rates = _per_model(
         "learning_rate", learning_rate, n, (int, float, np.floating, np.integer)
     )
     return [
@@ -256,36 +266,32 @@ def _recipes(optimizer: Any, learning_rate: Any, n: int) -> list[Optimizer]:
 
 
 def _check_outputs(runs: Sequence[ModelRun], arrays: Sequence[Array]) -> None:
-    """Raise where a model does not fit the targets in its rows; models of one kind are checked together."""
+    """Check the outputs of models against the targets of their rows; compatible models are checked together."""
     used: list[tuple[TaskSpec, npt.NDArray[np.bool_]]] = []
     for run in runs:
-        index_of = next(
-            (
-                index_of
-                for other, index_of in used
-                if run.spec.is_compatible_with(other)
-            ),
+        is_used = next(
+            (is_used for other, is_used in used if run.spec.is_compatible_with(other)),
             None,
         )
-        if index_of is None:
-            index_of = np.zeros(len(arrays[0]), np.bool_)
-            used.append((run.spec, index_of))
+        if is_used is None:
+            is_used = np.zeros(len(arrays[0]), np.bool_)
+            used.append((run.spec, is_used))
         for own in (run.rows, run.held):
             if own is not None:
-                index_of[own] = True
-    for spec, index_of in used:
+                is_used[own] = True
+    for spec, is_used in used:
         check_outputs(
             spec.task.model,
-            [array[index_of] for array in arrays],
+            [array[is_used] for array in arrays],
             spec.task.loss,
             "fit_many",
         )
 
 
-def _lists(
+def _lists_per_model(
     name: str, value: Sequence[Any], n: int, single: Callable[[Any], bool]
 ) -> list[tuple[Any, ...]]:
-    """Return one tuple a model: the same one n times, or those of n lists."""
+    """Return one tuple per model: the same one n times, or those of n lists."""
     if not isinstance(value, (list, tuple)):
         raise ArgumentError(
             f"fit_many {name}",
@@ -312,8 +318,10 @@ def _check_callback(callback: Callback) -> None:
         raise ArgumentError("fit_many callbacks", expected=expected, got=repr(callback))
 
 
-def _rows(name: str, rows: Any, arrays: Sequence[Array], n: int) -> list[Rows | None]:
-    """Return every model's row numbers."""
+def _rows_per_model(
+    name: str, rows: Any, arrays: Sequence[Array], n: int
+) -> list[Rows | None]:
+    """Return the row indices of every model."""
     total = len(arrays[0])
     if rows is None:
         return [None] * n

@@ -1,4 +1,4 @@
-"""One model of a joint run: its rows, its books, and the session that its callbacks see."""
+"""The run of one model in ``fit_many``: its rows, its history, and the session of its callbacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deltarule.train.monitoring.history import History
 
 
 class ModelRun:
-    """A model with everything that is its own; it ends by itself, whatever the others do."""
+    """The run of one model, with its own plan, callbacks and end."""
 
     def __init__(
         self,
@@ -39,53 +39,52 @@ class ModelRun:
         self.step = 0
         self._named = spec.named
         self._current: dict[str, Array] = {}  # weights at the end of the last epoch
-        self._slots: list[Array] = []  # the optimiser's, then
-        self._chosen: dict[
-            str, Array
-        ] = {}  # weights that a callback wants to go on with
+        self._slots: list[Array] = []  # the optimiser state, at that time
+        self._pending: dict[str, Array] = {}  # weights set by a callback
         self._final: dict[str, Array] = {}
-        self._factor = 0.0  # what the state holds
+        self._factor = 0.0  # the factor in the batched state
         self._began = self._ended = False
 
-    # ---------------------------------------------------------------- what callbacks see
+    # ---------------------------------------------------------------- the session of callbacks
 
     def weights(self) -> dict[str, Array]:
-        """Return copies of parameters and running state by name, as they would be left now."""
+        """Return copies of the weights that the model would be left with now."""
         weights = {
-            name: value.copy() for name, value in (self._current | self._chosen).items()
+            name: value.copy()
+            for name, value in (self._current | self._pending).items()
         }
         for callback in self.callbacks if weights else ():
             weights = callback.weights_to_keep(self, weights)
         return weights | {name: value.copy() for name, value in self._final.items()}
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Go on with other weights; after the last step, leave the model with them."""
-        (self._final if self._ended else self._chosen).update(weights)
+        """Continue with these weights; after the last step, leave the model with them."""
+        (self._final if self._ended else self._pending).update(weights)
 
     def update_model(self) -> None:
-        """Give the model's tensors the current weights."""
+        """Assign the current weights to the model's tensors."""
         for name, value in self.weights().items():
             self._named[name].assign(value)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """The names of what is learned, in the order of the optimiser's slots."""
+        """Names of the trainable parameters, in the order of the optimiser state."""
         return tuple(self._named)[: self.spec.n_learned]
 
     def slots(self) -> list[Array]:
-        """Return copies of the optimiser's slots."""
+        """Return copies of the optimiser state."""
         return [value.copy() for value in self._slots]
 
-    # ---------------------------------------------------------------- what the slots ask
+    # ---------------------------------------------------------------- read by the lanes
 
     @property
     def replaces_weights(self) -> bool:
-        """Whether a callback keeps other weights than training goes on with."""
+        """Whether a callback replaces the training weights for validation and for the model."""
         return any(map(replaces_weights, self.callbacks))
 
     @property
     def epochs_left(self) -> int:
-        """Epochs of the plan that are still to be run."""
+        """Number of epochs still to run."""
         return self.plan.epochs - len(self.history.epochs)
 
     @property
@@ -94,32 +93,32 @@ class ModelRun:
         return not self.stop and self.epochs_left > 0
 
     def values(self) -> dict[str, Array]:
-        """Return the model's own values of parameters and running state."""
+        """Return the values of the model's parameters and running state."""
         return {name: tensor.numpy() for name, tensor in self._named.items()}
 
     def order(self) -> Rows:
-        """Return the rows of the next epoch in the order in which they are used."""
+        """Return the rows of the next epoch in order of use."""
         return self.rows[self.plan.order(len(self.history.epochs))]
 
     @property
     def changed(self) -> bool:
-        """Whether callbacks have changed what the next step is to find (at first: whether there was a step)."""
-        return bool(self._chosen) or self._factor != self.learning_rate_factor
+        """Whether a callback has changed the weights or the learning-rate factor; True before the first step."""
+        return bool(self._pending) or self._factor != self.learning_rate_factor
 
-    def take(self) -> dict[str, Array]:
-        """Return what has changed."""
-        taken = {**self._chosen, FACTORS: np.float64(self.learning_rate_factor)}
-        self._current, self._chosen, self._factor = (
-            self._current | self._chosen,
+    def take_changes(self) -> dict[str, Array]:
+        """Return the pending changes of the state."""
+        taken = {**self._pending, FACTORS: np.float64(self.learning_rate_factor)}
+        self._current, self._pending, self._factor = (
+            self._current | self._pending,
             {},
             self.learning_rate_factor,
         )
         return {name: np.asarray(value) for name, value in taken.items()}
 
-    # ---------------------------------------------------------------- what the slots tell
+    # ---------------------------------------------------------------- called by the lanes
 
     def begin(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
-        """Tell the callbacks that training begins, from a state."""
+        """Start the run from a state, and call ``on_train_begin``."""
         self.update_state(state, slots)
         self._began = True
         for callback in self.callbacks:
@@ -128,7 +127,7 @@ class ModelRun:
             callback.on_train_begin(self)
 
     def update_state(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
-        """Take note of the weights, and of the optimiser's slots (these are their names), at the end of an epoch."""
+        """Store the weights and, if a callback needs them, the optimiser slots, whose names are given."""
         self._current = {name: state[name].copy() for name in self._named}
         self._slots = (
             [state[name].copy() for name in slots] if self.replaces_weights else []
@@ -142,28 +141,32 @@ class ModelRun:
         has_penalty: bool,
         broken: int | None = None,
     ) -> None:
-        """Enter an epoch's steps into the books, up to the first whose loss or weights are not finite; there it ends.
+        """Record the metrics of an epoch's steps, up to the first whose loss or weights are not finite; stop there.
 
-        ``broken`` is the step of the epoch, from 1, that left a weight that is not finite: undone, it counts.
+        ``broken`` is the step of the epoch, from 1, whose update was undone because it gave a NaN or infinite weight.
         """
         bad = np.flatnonzero(~np.isfinite(rows[:, : 1 + has_penalty]).all(axis=1))
-        good = broken if broken is not None else int(bad[0]) if len(bad) else len(rows)
-        self.step += good
-        self.history.step_losses.extend(rows[:good, 0].tolist())
+        n_good = (
+            broken if broken is not None else int(bad[0]) if len(bad) else len(rows)
+        )
+        self.step += n_good
+        self.history.step_losses.extend(rows[:n_good, 0].tolist())
         self.history.steps = self.step
-        self.history.samples += int(sizes[:good].sum())
+        self.history.samples += int(sizes[:n_good].sum())
         self.history.train_seconds += seconds
         if broken is not None:
             self._diverge(f"a weight became infinite or NaN in step {self.step}")
         elif len(bad):
-            self._diverge(f"the loss became {rows[good, 0]:g} in step {self.step + 1}")
+            self._diverge(
+                f"the loss became {rows[n_good, 0]:g} in step {self.step + 1}"
+            )
 
     def _diverge(self, reason: str) -> None:
         self.stop = self.history.diverged = True
         self.history.stop_reason = reason
 
     def end_epoch(self, logs: dict[str, float], seconds: float) -> None:
-        """Enter the values of an epoch, and tell the callbacks."""
+        """Record the values of an epoch, and call the callbacks."""
         speed = self.plan.n_samples / max(seconds, 1e-9)
         logs |= {
             "learning_rate": self._rate(),
@@ -181,7 +184,7 @@ class ModelRun:
         return self.optimizer.rate_at(max(0, self.step - 1)) * self.learning_rate_factor
 
     def end(self, interrupted: bool) -> None:
-        """Let callbacks choose the weights, and give them to the model; one that never began stays as it is."""
+        """Call ``on_train_end``, and update the model; a model whose run never began is unchanged."""
         self.history.interrupted = interrupted
         self.history.stopped_early = self.stop and self.epochs_left > 0
         self._ended = True

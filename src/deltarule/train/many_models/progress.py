@@ -1,6 +1,6 @@
-"""What a person sees while many models are trained: a line a program that stays, one live line, a last line.
+"""Progress display of ``fit_many``: one line per program, a live line, and a summary.
 
-As in ``progress``: no control characters and no live line in a pipe or a log, nothing with ``verbose=0``.
+In pipes and logs there is no live line and there are no control characters.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from rich.text import Text
 
 from deltarule.render.numbers import count, counted, named, rate, seconds
 from deltarule.train.many_models.model_run import ModelRun
-from deltarule.train.monitoring.progress import fitting, printable
+from deltarule.train.monitoring.progress import live_text, printable
 
 
 @final
 @dataclass(frozen=True)
 class JointProgress:
-    """How far a joint run is: models that have ended and all of them, epochs done and to come, samples and seconds."""
+    """The progress of a run: finished and all models, epochs done and left, samples, seconds.
+
+    >>> JointProgress(1, 2, 5, 5, 1000, 2.0).speed
+    '500 samples/s'
+    """
 
     finished: int
     models: int
@@ -34,7 +38,7 @@ class JointProgress:
 
     @staticmethod
     def of(runs: Sequence[ModelRun], duration: float) -> JointProgress:
-        """Count."""
+        """Return the progress of several runs."""
         working = [run for run in runs if run.is_running]
         return JointProgress(
             len(runs) - len(working),
@@ -47,11 +51,11 @@ class JointProgress:
 
     @property
     def speed(self) -> str:
-        """Samples a second, of all models together."""
+        """Samples per second of all models together."""
         return rate(self.samples / max(self.duration, 1e-9), "samples")
 
     def live_line(self, columns: int | None = None) -> str:
-        """Return the live line, what is waited for first, in a terminal of so many columns.
+        """Return the live line, shortened to ``columns``.
 
         >>> JointProgress(3, 8, 60, 20, 60_000, 6.0).live_line()
         '3/8 models finished  2.0 s left  ━━━━━━━━━━━━━━━━━━──────  60/80 epochs  10,000 samples/s'
@@ -70,10 +74,10 @@ class JointProgress:
             f"{self.finished}/{self.models} {named(self.models, 'model')} finished",
             *left,
         ]
-        return fitting(first, self.epochs, total, more, columns)
+        return live_text(first, self.epochs, total, more, columns)
 
     def last_line(self, early: int, diverged: int, interrupted: bool) -> str:
-        """Return the line that stays.
+        """Return the summary line.
 
         >>> JointProgress(8, 8, 70, 0, 70_000, 7.0).last_line(early=3, diverged=1, interrupted=False)
         '8/8 models finished  70 epochs  10,000 samples/s  7.0 s  3 stopped early  1 diverged'
@@ -92,21 +96,24 @@ class JointProgress:
 
 
 class ManyModelsProgress:
-    """What a joint run tells; nothing, unless a subclass prints."""
+    """The progress of ``fit_many``; without output, unless a subclass overrides the methods.
+
+    >>> ManyModelsProgress().end(interrupted=False)
+    """
 
     def compiled(self, engine: str, models: int, duration: float) -> None:
-        """A program for some of the models is compiled."""
+        """Called when a program is compiled."""
 
-    def look(self) -> None:
-        """Some time has passed."""
+    def update(self) -> None:
+        """Called periodically."""
 
     def end(self, interrupted: bool) -> None:
-        """The run is over."""
+        """Called when the run is over."""
 
 
 @final
 class TerminalProgress(ManyModelsProgress):
-    """Lines on a terminal (with a live one below), or plain lines in a pipe."""
+    """Progress as lines of text, on a terminal with a live line below."""
 
     def __init__(
         self, runs: Sequence[ModelRun], console: Console | None = None
@@ -118,7 +125,7 @@ class TerminalProgress(ManyModelsProgress):
         self._seen = time.perf_counter()
 
     def compiled(self, engine: str, models: int, duration: float) -> None:
-        """Say what runs and what compiling took."""
+        """Print the engine and the duration of compilation."""
         self._print(
             f"engine {engine}, {counted(models, 'model')} side by side, compiled in {seconds(duration)}"
         )
@@ -129,7 +136,7 @@ class TerminalProgress(ManyModelsProgress):
             )
             self._live.start()
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Redraw the live line."""
         now = time.perf_counter()
         self._duration, self._seen = self._duration + now - self._seen, now
@@ -142,7 +149,7 @@ class TerminalProgress(ManyModelsProgress):
             )
 
     def end(self, interrupted: bool) -> None:
-        """Take the live line away, and say what there was."""
+        """Remove the live line, and print the summary."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -1,4 +1,4 @@
-"""Rows for many models at once, and the books of what their steps gave."""
+"""Row blocks for batched steps, and a buffer of their metrics."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Numbers = npt.NDArray[np.float64]
 RowOrders = Sequence[Rows | None]
 
 
-def cuts(n: int, size: int) -> list[tuple[int, int]]:
-    """Return the batches of n rows as (size, how many), the smaller last one apart.
+def batch_counts(n: int, size: int) -> list[tuple[int, int]]:
+    """Return the batches of n rows as (size, count), the smaller last one separately.
 
-    >>> cuts(10, 4), cuts(8, 4), cuts(3, 4)
+    >>> batch_counts(10, 4), batch_counts(8, 4), batch_counts(3, 4)
     ([(4, 2), (2, 1)], [(4, 2)], [(3, 1)])
     """
     full = min(size, n)
@@ -27,13 +27,14 @@ def batched_orders(
 ) -> list[tuple[int, Rows]]:
     """Return (batch size, rows (steps, models, batch size)) for all models at once, larger batches first.
 
-    A model that has no rows (any more) gets the row ``padding_row``.
+    A model without (further) rows gets the row ``padding_row``.
 
     >>> [(n, rows.tolist()) for n, rows in batched_orders([np.arange(3), np.arange(2), None], 2, 9)]
     [(2, [[[0, 1], [0, 1], [9, 9]]]), (1, [[[2], [9], [9]]])]
     """
     plans = [
-        dict(cuts(len(order), size)) if order is not None else {} for order in orders
+        dict(batch_counts(len(order), size)) if order is not None else {}
+        for order in orders
     ]
     starts = [0] * len(orders)
     found = []
@@ -52,18 +53,24 @@ def batched_orders(
 
 
 class MetricsBuffer:
-    """Metrics and batch sizes of every model's steps."""
+    """Metrics and batch sizes of every model's steps.
+
+    >>> buffer = MetricsBuffer(2)
+    >>> buffer.append(np.array([[1.0, 2.0]]), np.array([[True, False]]), size=4)
+    >>> buffer.rows(0).tolist(), buffer.sizes(0).tolist()
+    ([[1.0]], [4])
+    """
 
     def __init__(self, n: int) -> None:
         self._rows: list[list[Numbers]] = [[] for _ in range(n)]
         self._sizes: list[list[int]] = [[] for _ in range(n)]
 
-    def append(self, metrics: Numbers, real: npt.NDArray[np.bool_], size: int) -> None:
-        """Enter steps of one batch size: metrics (steps, metrics · models), and which blocks were real."""
+    def append(self, metrics: Numbers, mask: npt.NDArray[np.bool_], size: int) -> None:
+        """Append steps of one batch size: metrics (steps, metrics · models), and the mask of valid blocks."""
         n = len(self._rows)
         by_model = metrics.reshape(len(metrics), -1, n)
         for i, own in enumerate(self._rows):
-            own.append(by_model[real[: len(metrics), i], :, i])
+            own.append(by_model[mask[: len(metrics), i], :, i])
             self._sizes[i].extend([size] * len(own[-1]))
 
     def rows(self, i: int) -> Numbers:

@@ -1,1 +1,1 @@
-"""What is measured, recorded and shown while training runs."""
+"""Callbacks, metrics, history, learning curves and progress display."""

@@ -1,4 +1,4 @@
-"""Averaged weights for validation and for the model, while training goes on with its own."""
+"""Averaged weights for validation and for the trained model."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from deltarule.train.monitoring.callbacks import Callback, Session
 
 @final
 class UseAverages(Callback):
-    """Measure validation with the averaged weights of ``optim.EMA``, and leave the model with them.
+    """Use the averaged weights of ``optim.EMA`` for validation and for the trained model.
 
-    Training itself goes on with its own weights, and a resumed run too. Early stopping compares and keeps the
-    averages. Running statistics (of batch normalisation) stay those of training. Raises ArgumentError before the
-    first step unless the optimiser averages: ``optimizer=optim.EMA(inner=…, decay=0.999)``.
+    Training itself continues with the raw weights, also after a resume. Early stopping compares and restores the
+    averages. Running statistics of batch normalisation are those of training.
 
-    Source: Polyak and Juditsky 1992.
+    Raises:
+        ArgumentError: Before the first step, unless the optimiser is an ``optim.EMA``.
+
+    Source: B. Polyak and A. Juditsky, Acceleration of stochastic approximation by averaging, 1992.
 
     >>> from deltarule import nn, optim
     >>> model = nn.Sequential(nn.Linear(1, 1, bias=False))
@@ -28,13 +30,13 @@ class UseAverages(Callback):
     """
 
     def on_train_begin(self, session: Any) -> None:
-        """Look for the averages."""
+        """Check that the optimiser averages the weights."""
         self._average(session)
 
     def weights_to_keep(
         self, session: Session, weights: dict[str, Array]
     ) -> dict[str, Array]:
-        """Return the averages in place of the parameters."""
+        """Return the weights with the parameters replaced by their averages."""
         names = session.parameter_names
         averages = self._average(session).averages(session.slots(), len(names))
         return weights | dict(zip(names, averages, strict=True))

@@ -1,4 +1,4 @@
-"""Callbacks: what may happen between steps and after epochs. Their state is part of a checkpoint, so runs resume."""
+"""Callbacks: code that runs between steps and after epochs; their state is part of a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HIGHER_IS_BETTER = ("accuracy", "r2", "precision", "recall", "f1")
 
 
 class Session(Protocol):
-    """What a callback may see and do."""
+    """The interface of a run for callbacks: its weights, its history, and how to stop it."""
 
     stop: bool
     learning_rate_factor: float
@@ -28,7 +28,7 @@ class Session(Protocol):
 
     @property
     def step(self) -> int:
-        """Steps done since the first epoch."""
+        """Total steps so far."""
         ...
 
     def weights(self) -> dict[str, Array]:
@@ -36,29 +36,33 @@ class Session(Protocol):
         ...
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Go on with other weights; after the last step, leave the model with them."""
+        """Continue with these weights; after the last step, leave the model with them."""
         ...
 
     def update_model(self) -> None:
-        """Give the model's tensors the current weights, to look at it with ``predict`` or ``evaluate``."""
+        """Assign the current weights to the model, so that ``predict`` and ``evaluate`` can be called."""
         ...
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """The names of what is learned, in the order of the optimiser's slots."""
+        """Names of the trainable parameters, in the order of the optimiser state."""
         ...
 
     def slots(self) -> list[Array]:
-        """Return copies of the optimiser's slots."""
+        """Return copies of the optimiser state."""
         ...
 
 
 class Callback(metaclass=NamedArguments):
-    """Base of callbacks: override what you need; nothing happens by default.
+    """Base class of callbacks: override the hooks you need; by default they do nothing.
 
-    ``every``: ``on_steps`` runs after each multiple of so many steps. ``adjusts_rate``: the callback changes
-    ``session.learning_rate_factor``, a factor on every learning rate. A KeyboardInterrupt raised in a hook ends
-    the run as Ctrl-C does, once all callbacks have run. ``reset`` begins anew, ``state`` and ``load_state`` go on.
+    A KeyboardInterrupt raised in a hook ends the run as Ctrl-C does, after all callbacks have run. ``state`` and
+    ``load_state`` make a callback with state resumable, ``reset`` makes it reusable.
+
+    Attributes:
+        every: Call ``on_steps`` after every multiple of this number of steps; None never calls it.
+        adjusts_rate: Whether the callback changes ``session.learning_rate_factor``, which multiplies every
+            learning rate.
 
     >>> class Longest(Callback):
     ...     def reset(self):
@@ -78,64 +82,75 @@ class Callback(metaclass=NamedArguments):
         check_constructor(cls)
 
     def reset(self) -> None:
-        """Forget what an earlier run left; called before every run, and before ``load_state`` of one that resumes.
+        """Reset the state of an earlier run; called before every run, and before ``load_state`` when resuming.
 
-        A callback with state of its own overrides it, so that one object serves for run after run (folds, a search)
-        as a new one would. What a run found can be read until the next begins.
+        Override it in a callback with state, so that one object can be used for several runs (cross-validation, a
+        search). The results of a run remain readable until the next run begins.
         """
 
     def on_train_begin(self, session: Any) -> None:
-        """Run before the first step."""
+        """Called before the first step."""
 
     def on_steps(self, session: Any) -> None:
-        """Run after each multiple of ``every`` steps."""
+        """Called after every multiple of ``every`` steps."""
 
     def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
-        """Run after an epoch (counted from 1) with its values."""
+        """Called after each epoch (counted from 1) with its loss and metrics."""
 
     def on_consistent(self, session: Any, last: bool) -> None:
-        """Run when all callbacks have seen an epoch's end, and once more when they have seen the end of the run."""
+        """Called after ``on_epoch_end`` of all callbacks, and once after ``on_train_end`` of all callbacks."""
 
     def on_train_end(self, session: Any) -> None:
-        """Run after the last step, also after an interrupt."""
+        """Called after the last step, also after an interrupt."""
 
     def weights_to_keep(
         self, session: Any, weights: dict[str, Array]
     ) -> dict[str, Array]:
-        """Return what validation measures and ``fit`` leaves in place of the weights that training goes on with."""
+        """Return the weights for validation and for the model, given those that training continues with."""
         del session
         return weights
 
     def on_divergence(self, session: Any, error: DivergenceError) -> bool:
-        """Return whether a loss that is not finite is to end the run in peace, not with an error."""
+        """Return True to end the run without an error if the loss becomes NaN or infinite."""
         del session, error
         return False
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings, as plain data, that must be those of the first run when a run is resumed."""
+        """Return the settings, as plain data, that must be equal when a run is resumed."""
         return {}
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return what must be kept to resume: plain data and arrays."""
+        """Return the state to be stored in a checkpoint: plain data and arrays."""
         return {}, {}
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Take back what ``state`` returned."""
+        """Restore the state that ``state`` returned."""
 
 
 def replaces_weights(callback: Callback) -> bool:
-    """Whether a callback keeps other weights than training goes on with."""
+    """Return whether a callback replaces the training weights for validation and for the model.
+
+    >>> replaces_weights(EarlyStopping())
+    False
+    """
     return type(callback).weights_to_keep is not Callback.weights_to_keep
 
 
 def check_every(callback: Callback) -> None:
-    """Raise ArgumentError unless ``every`` is None or a whole number of steps."""
+    """Raise ArgumentError unless ``every`` is None or a whole number of steps.
+
+    >>> callback = Callback()
+    >>> callback.every = 0
+    >>> check_every(callback)
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: Callback every: expected a whole number ≥ 1, got 0.
+    """
     if callback.every is not None:
         whole_number(callback.every, f"{type(callback).__name__} every", least=1)
 
 
 class _Monitor:
-    """Whether a watched value is the best so far; lower is better, unless it is an accuracy, R² or the like."""
+    """Tracks the best value of a metric; lower is better, except for accuracy, R², precision, recall and F₁."""
 
     def __init__(self, owner: str, name: str, mode: str, min_delta: float) -> None:
         if mode not in {"auto", "min", "max"}:
@@ -161,7 +176,7 @@ class _Monitor:
         self.best: float | None = None  # of this run
 
     def settings(self) -> dict[str, Any]:
-        """Return what is watched and how, as plain data."""
+        """Return the settings as plain data."""
         return {
             "monitor": self._name,
             "min_delta": self._min_delta,
@@ -169,7 +184,7 @@ class _Monitor:
         }
 
     def improved(self, logs: Mapping[str, float]) -> bool:
-        """Take note of an epoch's value; return whether it is the best by more than ``min_delta``."""
+        """Record an epoch's value; return whether it improves on the best one by more than ``min_delta``."""
         if self._name not in logs:
             held_out = self._name.startswith("val_") and self._name[4:] in logs
             raise ArgumentError(
@@ -193,11 +208,21 @@ class _Monitor:
 
 @final
 class EarlyStopping(Callback):
-    """Stop when a value has not improved for ``patience`` epochs; leave the model with its best weights (REG-14).
+    """Stop training when a monitored value has stopped improving, and restore the best weights.
 
-    ``monitor`` is a key of the epoch's values. An improvement is one by more than ``min_delta``; values named
-    accuracy, r2, precision, recall or f1 are to grow, others to shrink, unless ``mode`` is "min" or "max".
-    ``restore_best`` takes effect at the end of every run, also of one that was not stopped early.
+    Early stopping acts as regularisation (Goodfellow et al. 2016, section 7.8).
+
+    Args:
+        monitor: Name of the value to monitor: "val_loss", "val_accuracy", "loss" …
+        patience: Number of epochs without improvement after which training stops.
+        min_delta: Smallest change that counts as an improvement.
+        restore_best: Whether to restore the weights of the best epoch at the end, also if the run was not stopped.
+        mode: "min" if lower is better, "max" if higher is better, "auto" to decide by the name (higher is better for
+            accuracy, r2, precision, recall and f1).
+
+    Attributes:
+        best: The best value so far.
+        best_epoch: Its epoch, from 1.
 
     >>> EarlyStopping("val_loss", patience=3).patience
     3
@@ -220,19 +245,19 @@ class EarlyStopping(Callback):
         self.reset()
 
     def reset(self) -> None:
-        """Forget the best value, its epoch and its weights."""
+        """Reset the best value, its epoch and its weights."""
         self._monitor.best, self.best_epoch, self._waited = None, 0, 0
         self._weights: dict[str, Array] = {}
 
     @property
     def best(self) -> float | None:
-        """The best value so far; after a run, that of this run."""
+        """The best value so far; None before the first epoch."""
         return self._monitor.best
 
     def on_epoch_end(
         self, session: Session, epoch: int, logs: dict[str, float]
     ) -> None:
-        """Compare with the best epoch so far."""
+        """Compare the epoch's value with the best one; stop if patience is exhausted."""
         if self._monitor.improved(logs):
             self.best_epoch, self._waited = epoch, 0
             self._weights = session.weights() if self.restore_best else {}
@@ -244,7 +269,7 @@ class EarlyStopping(Callback):
             best = (
                 f"best {self.best:.6g} in epoch {self.best_epoch}"
                 if self.best is not None
-                else "never a number"
+                else "always NaN"
             )
             waited = counted(self._waited, "epoch")
             session.history.stop_reason = (
@@ -252,12 +277,12 @@ class EarlyStopping(Callback):
             )
 
     def on_train_end(self, session: Session) -> None:
-        """Leave the model with the best weights."""
+        """Restore the best weights."""
         if self._weights:
             session.set_weights(self._weights)
 
     def settings(self) -> dict[str, Any]:
-        """Return what is watched, patience, and whether the best weights are restored."""
+        """Return the settings as plain data."""
         return {
             **self._monitor.settings(),
             "patience": self.patience,
@@ -273,7 +298,7 @@ class EarlyStopping(Callback):
         }, self._weights
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Take back what ``state`` returned."""
+        """Restore the state that ``state`` returned."""
         best = data["best"]
         self._monitor.best, self._weights = (
             None if best is None else float(best),
@@ -284,7 +309,22 @@ class EarlyStopping(Callback):
 
 @final
 class ReduceOnPlateau(Callback):
-    """Multiply every learning rate by ``factor`` when a value has not improved for ``patience`` epochs (OPT-30)."""
+    """Reduce the learning rate when a monitored value has stopped improving.
+
+    After ``patience`` epochs without improvement, every learning rate is multiplied by ``factor``.
+
+    Args:
+        monitor: Name of the value to monitor.
+        factor: Factor of a reduction, in (0, 1).
+        patience: Number of epochs without improvement before a reduction.
+        min_factor: Lower bound of the product of all reductions.
+        min_delta: Smallest change that counts as an improvement.
+        mode: "min", "max" or "auto", as for ``EarlyStopping``.
+
+    >>> plateau = ReduceOnPlateau("loss", factor=0.5, patience=1)
+    >>> plateau.factor, plateau.adjusts_rate
+    (0.5, True)
+    """
 
     adjusts_rate = True
 
@@ -315,13 +355,13 @@ class ReduceOnPlateau(Callback):
         self.reset()
 
     def reset(self) -> None:
-        """Forget the best value and how long it has stood."""
+        """Reset the best value and the epochs since."""
         self._monitor.best, self._waited = None, 0
 
     def on_epoch_end(
         self, session: Session, epoch: int, logs: dict[str, float]
     ) -> None:
-        """Compare with the best value so far."""
+        """Compare the epoch's value with the best one; reduce the rate if patience is exhausted."""
         del epoch
         self._waited = 0 if self._monitor.improved(logs) else self._waited + 1
         if self._waited >= self.patience:
@@ -331,7 +371,7 @@ class ReduceOnPlateau(Callback):
             self._waited = 0
 
     def settings(self) -> dict[str, Any]:
-        """Return what is watched, patience, factor and the smallest factor."""
+        """Return the settings as plain data."""
         rule = {
             "patience": self.patience,
             "factor": self.factor,
@@ -340,11 +380,11 @@ class ReduceOnPlateau(Callback):
         return {**self._monitor.settings(), **rule}
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return the best value and how long it has stood."""
+        """Return the best value and the number of epochs since."""
         return {"best": self._monitor.best, "waited": self._waited}, {}
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Take back what ``state`` returned."""
+        """Restore the state that ``state`` returned."""
         del arrays
         best = data["best"]
         self._monitor.best, self._waited = (
@@ -355,11 +395,13 @@ class ReduceOnPlateau(Callback):
 
 @final
 class JSONLinesLogger(Callback):
-    """Append one JSON object an epoch to a file; a value that is not finite is written as null.
+    """Append one JSON object per epoch to a file: epoch, step, loss and metrics; NaN and infinity become null.
 
-    Objects hold epoch, step, and the epoch's values. A run that resumes goes on in the same file: the lines at its
-    end that tell of epochs after the checkpoint, which are run again, are taken away. Another run with the same file
-    adds its lines to those of the runs before.
+    A resumed run continues the same file: lines of epochs after the checkpoint, which are run again, are removed.
+    Other runs append their lines to those of earlier runs.
+
+    >>> JSONLinesLogger("log.jsonl").path.name
+    'log.jsonl'
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -367,12 +409,12 @@ class JSONLinesLogger(Callback):
         self.reset()
 
     def reset(self) -> None:
-        """Forget how many lines the file has."""
-        self._lines: int | None = None  # in the file, known once a run has begun
+        """Reset the line count."""
+        self._lines: int | None = None  # in the file; None before the run begins
         self._resumed = False
 
     def on_train_begin(self, session: Session) -> None:
-        """Take away the lines of epochs that will be run again; lines of earlier runs stay."""
+        """Remove the lines of epochs that will be run again; keep those of earlier runs."""
         lines = (
             self.path.read_text(encoding="utf-8").splitlines()
             if self.path.is_file()
@@ -390,7 +432,7 @@ class JSONLinesLogger(Callback):
     def on_epoch_end(
         self, session: Session, epoch: int, logs: dict[str, float]
     ) -> None:
-        """Write the epoch's values."""
+        """Write the line of an epoch."""
         plain = {
             name: value if math.isfinite(value) else None
             for name, value in logs.items()
@@ -408,17 +450,17 @@ class JSONLinesLogger(Callback):
         self._lines = (self._lines or 0) + 1
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return how many lines the file has."""
+        """Return the number of lines in the file."""
         return {"lines": self._lines}, {}
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Take back what ``state`` returned."""
+        """Restore the state that ``state`` returned."""
         del arrays
         self._lines, self._resumed = data.get("lines"), True
 
 
 def _epoch_of(line: str) -> int:
-    """Return the epoch of a line; 0 for a line that is not ours."""
+    """Return the epoch of a line; 0 for a line in another format."""
     try:
         return int(json.loads(line)["epoch"])
     except (ValueError, KeyError, TypeError):
@@ -427,20 +469,31 @@ def _epoch_of(line: str) -> int:
 
 @final
 class TerminateOnNaN(Callback):
-    """Let a run whose loss became NaN or infinite end without an error; the model keeps the weights before it."""
+    """End a run whose loss becomes NaN or infinite without raising; the model keeps the last finite weights.
+
+    >>> from deltarule import nn
+    >>> model = nn.Sequential(nn.Linear(1, 1, seed=0))
+    >>> given = {"loss": "mean_squared_error", "optimizer": "sgd", "callbacks": [TerminateOnNaN()], "verbose": 0}
+    >>> history = model.fit([[1e20]], [[1.0]], epochs=5, **given)
+    >>> history.stopped_early
+    True
+    """
 
     def on_divergence(self, session: Any, error: DivergenceError) -> bool:
-        """Say that the run is to end in peace."""
+        """Return True: the run ends without an error."""
         del session, error
         return True
 
 
 @final
 class LearningRateFactor(Callback):
-    """Set the factor on every learning rate for each epoch by a function of its number (from 1).
+    """Multiply every learning rate by a function of the epoch (from 1).
 
-    A schedule of the optimiser, which counts steps and is compiled into the step, is the usual way; this one is
-    for what only the host can decide.
+    Prefer a schedule of the optimiser, which is compiled into the training step; this callback is for factors that
+    are only known at run time.
+
+    >>> LearningRateFactor(lambda epoch: 0.5**epoch).adjusts_rate
+    True
     """
 
     adjusts_rate = True
@@ -457,12 +510,12 @@ class LearningRateFactor(Callback):
         self._factor = factor
 
     def on_train_begin(self, session: Any) -> None:
-        """Set the factor of the epoch that begins."""
+        """Set the factor of the first epoch."""
         session.learning_rate_factor = float(
             self._factor(len(session.history.epochs) + 1)
         )
 
     def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
-        """Set the factor of the epoch that follows."""
+        """Set the factor of the next epoch."""
         del logs
         session.learning_rate_factor = float(self._factor(epoch + 1))

@@ -1,4 +1,4 @@
-"""Learning curves: a history as figures and as a one-file page."""
+"""Learning curves: a history as SVG figures and as an HTML page."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from deltarule.render.html import Block, Figure, Heading, Paragraph, Table, page
 from deltarule.render.numbers import counted, number, rate, seconds
 from deltarule.render.svg import Series, line_chart
 
-_MOST_POINTS = 500  # of a curve over steps; more are averaged in groups
-_WIDE = 20.0  # a loss that shrinks by more than this is drawn on a logarithmic axis
-_CLOCK = ("seconds", "samples_per_second")
+_MAX_POINTS = 500  # of a curve over steps; longer curves are averaged in groups
+_LOG_SCALE_RATIO = (
+    20.0  # a loss with a larger ratio of maximum to minimum has a logarithmic axis
+)
+_TIMING = ("seconds", "samples_per_second")
 _SIZE = (640.0, 320.0)  # pixels
 _TITLES = {"r2": "R²", "elbo": "ELBO", "kl": "KL to the prior"}
 _UNITS = {
@@ -28,7 +30,12 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Curves:
-    """Figures of a run, as SVG texts by what they show; a notebook draws them."""
+    """Figures of a run as SVG by quantity; a notebook displays them.
+
+    >>> figures = curves([{"loss": 2.0}, {"loss": 1.0}])
+    >>> figures.svgs["loss"].startswith("<svg")
+    True
+    """
 
     svgs: dict[str, str]
 
@@ -36,7 +43,7 @@ class Curves:
         return "".join(self.svgs.values())
 
     def save(self, path: str | Path) -> Path:
-        """Write the figures below each other as a page that stands alone; return its path."""
+        """Write the figures to one self-contained HTML page; return its path."""
         target = Path(path)
         target.write_text(
             page("Learning curves", [Figure(svg) for svg in self.svgs.values()]),
@@ -46,19 +53,27 @@ class Curves:
 
 
 def quantities(epochs: Sequence[Mapping[str, float]]) -> list[str]:
-    """Return what there are curves of: names of values, without val_ and the clock."""
+    """Return the names of the quantities to plot, without ``val_`` values and timings.
+
+    >>> quantities([{"loss": 1.0, "val_loss": 2.0, "seconds": 0.1}])
+    ['loss']
+    """
     names = dict.fromkeys(name for epoch in epochs for name in epoch)
     return [
         name
         for name in names
-        if name not in _CLOCK and not (name.startswith("val_") and name[4:] in names)
+        if name not in _TIMING and not (name.startswith("val_") and name[4:] in names)
     ]
 
 
 def series_of(
     epochs: Sequence[Mapping[str, float]], name: str, best_epoch: int | None = None
 ) -> list[Series]:
-    """Return training and validation values over epochs, and the best epoch as a point (REG-14)."""
+    """Return the training and validation curves of a quantity, and the best epoch as a point.
+
+    >>> [one.name for one in series_of([{"loss": 2.0, "val_loss": 3.0}], "loss", best_epoch=1)]
+    ['training', 'validation', 'best, epoch 1']
+    """
     found = []
     for key, label in ((name, "training"), (f"val_{name}", "validation")):
         known = [
@@ -88,14 +103,18 @@ def series_of(
     return found
 
 
-def _is_wide(values: Sequence[float]) -> bool:
+def _needs_log_scale(values: Sequence[float]) -> bool:
     finite = [value for value in values if math.isfinite(value)]
-    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) > _WIDE
+    return (
+        bool(finite)
+        and min(finite) > 0
+        and max(finite) / min(finite) > _LOG_SCALE_RATIO
+    )
 
 
 def _over_steps(losses: Sequence[float]) -> Series:
-    """Return the loss over steps, averaged in groups where there are many."""
-    group = -(-len(losses) // _MOST_POINTS)
+    """Return the loss over steps, averaged in groups if there are many steps."""
+    group = -(-len(losses) // _MAX_POINTS)
     parts = [losses[start : start + group] for start in range(0, len(losses), group)]
     xs = [
         start + (len(part) + 1) / 2
@@ -117,34 +136,44 @@ def curves(
     unit: str = "",
     size: tuple[float, float] = _SIZE,
 ) -> Curves:
-    """Return one figure a quantity over epochs, and the loss over steps.
+    """Return one figure per quantity over epochs, and the loss over steps.
 
     Args:
-        epochs: Values by name, one mapping an epoch.
+        epochs: Values by name, one mapping per epoch.
         step_losses: The loss of every step.
-        best_epoch: The epoch, from 1, that is marked on the loss.
-        names: Quantities to draw; by default all.
-        unit: What the loss is measured in.
+        best_epoch: The epoch, from 1, to mark on the loss.
+        names: Quantities to plot; by default all.
+        unit: Unit of the loss.
         size: Width and height of a figure, in pixels.
+
+    >>> sorted(curves([{"loss": 1.0}], step_losses=[2.0, 1.0]).svgs)
+    ['loss', 'step_losses']
     """
     svgs = {}
     for name in quantities(epochs) if names is None else names:
         drawn = series_of(epochs, name, best_epoch)
-        wide = name == "loss" and _is_wide([y for one in drawn for y in one.y])
+        log_scale = name == "loss" and _needs_log_scale(
+            [y for one in drawn for y in one.y]
+        )
         measured = unit if name == "loss" else _UNITS.get(name, "")
         svgs[name] = line_chart(
-            drawn, _title(name), "epoch", measured, *size, log_y=wide
+            drawn, _title(name), "epoch", measured, *size, log_y=log_scale
         )
     if step_losses:
         one = _over_steps(step_losses)
         svgs["step_losses"] = line_chart(
-            [one], "Loss of every step", "step", unit, *size, log_y=_is_wide(one.y)
+            [one],
+            "Loss of every step",
+            "step",
+            unit,
+            *size,
+            log_y=_needs_log_scale(one.y),
         )
     return Curves(svgs)
 
 
 def _title(name: str) -> str:
-    """Return the heading of a quantity's figure.
+    """Return the title of a quantity's figure.
 
     >>> _title("r2"), _title("balanced_accuracy")
     ('R²', 'Balanced accuracy')
@@ -155,7 +184,7 @@ def _title(name: str) -> str:
 def draw_on(
     axes: Any, epochs: Sequence[Mapping[str, float]], name: str, best_epoch: int | None
 ) -> Any:
-    """Draw one quantity on matplotlib axes; return them."""
+    """Plot one quantity on matplotlib axes; return the axes."""
     for one in series_of(epochs, name, best_epoch):
         style = "o" if len(one.x) == 1 else "--" if one.dashed else "-"
         axes.plot(one.x, one.y, style, label=one.name)
@@ -166,7 +195,12 @@ def draw_on(
 
 
 def history_page(history: Mapping[str, Any], title: str) -> str:
-    """Return the page of a run from ``History.to_dict()``: curves, the epochs' values, time."""
+    """Return the HTML page of a run from ``History.to_dict()``: curves, values of the epochs, times.
+
+    >>> from deltarule.train.monitoring.history import History
+    >>> "<h1>A run</h1>" in history_page(History().to_dict(), "A run")
+    True
+    """
     epochs, best = history["epochs"], history["best_epoch"]
     blocks: list[Block] = [Paragraph(_summary(history)), Heading("Learning curves")]
     blocks += [

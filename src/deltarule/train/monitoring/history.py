@@ -1,4 +1,4 @@
-"""History: what happened in a training run, as plain data, a plot and a one-file report."""
+"""History: the losses and metrics of a training run, as data, as curves and as an HTML report."""
 
 from __future__ import annotations
 
@@ -12,17 +12,32 @@ from deltarule.render.numbers import counted
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.monitoring.curves import curves, draw_on, history_page
 
-_CLOCK = ("learning_rate", "seconds", "samples_per_second")
+_TIMING = ("learning_rate", "seconds", "samples_per_second")
 
 
 @dataclass
 class History:
-    """Values per epoch and per step, and how the run went.
+    """The record of a training run: values per epoch and per step, and how the run ended.
 
-    ``epochs`` holds one dictionary an epoch: loss (the data loss), penalty where there is one, metrics, ``val_``
-    values, learning_rate, seconds, samples_per_second. ``step_losses`` is the training loss of every step.
-    ``diverged`` says that one of many models ended because its loss was no longer finite (``fit`` raises instead).
-    ``best_epoch`` (from 1) is that of the weights that the model was left with, where a callback chose.
+    Attributes:
+        epochs: One dictionary per epoch: loss (without penalties), penalty if there is one, metrics, ``val_`` values,
+            learning_rate, seconds, samples_per_second.
+        step_losses: The training loss of every step.
+        steps: Number of steps.
+        interrupted: Whether Ctrl-C ended the run.
+        stopped_early: Whether a callback ended the run.
+        stop_reason: Why a callback ended the run.
+        diverged: Whether the loss or a weight of this model became NaN or infinite (``fit_many``; ``fit`` raises).
+        best_epoch: The epoch (from 1) whose weights a callback restored; None if none did.
+        engine: Name of the engine.
+        threads: Number of threads asked for; None if the engine chose.
+        compile_seconds: Duration of compilation.
+        train_seconds: Duration of training steps.
+        samples: Number of examples processed.
+
+    >>> history = History(epochs=[{"loss": 2.0}, {"loss": 1.0}], steps=8)
+    >>> history["loss"]
+    [2.0, 1.0]
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -40,14 +55,14 @@ class History:
     samples: int = 0
 
     def __repr__(self) -> str:
-        """Return the run in a line; ``to_dict`` gives all of it.
+        """Return a one-line summary of the run.
 
         >>> History(epochs=[{"loss": 2.0, "seconds": 1.0}], steps=7, best_epoch=1)
         History(1 epoch, 7 steps: loss 2; best epoch 1)
         """
         last = self.epochs[-1] if self.epochs else {}
         values = ", ".join(
-            f"{name} {value:.4g}" for name, value in last.items() if name not in _CLOCK
+            f"{name} {value:.4g}" for name, value in last.items() if name not in _TIMING
         )
         summary = f"{counted(len(self.epochs), 'epoch')}, {counted(self.steps, 'step')}"
         summary += f": {values}" if values else ""
@@ -63,16 +78,16 @@ class History:
 
     @property
     def samples_per_second(self) -> float:
-        """Training throughput, compilation and validation excluded."""
+        """Training throughput, without compilation and validation."""
         return self.samples / self.train_seconds if self.train_seconds > 0 else 0.0
 
     @property
     def names(self) -> list[str]:
-        """Names of the values that some epoch has."""
+        """Names of the values in ``epochs``."""
         return list(dict.fromkeys(name for epoch in self.epochs for name in epoch))
 
     def series(self, name: str) -> list[float]:
-        """Return one value for every epoch that has it.
+        """Return the values of one quantity, one per epoch.
 
         >>> History(epochs=[{"loss": 2.0}, {"loss": 1.0}]).series("loss")
         [2.0, 1.0]
@@ -87,9 +102,15 @@ class History:
         return self.series(name)
 
     def plot(self, axes: Any = None, name: str = "loss") -> Any:
-        """Return learning curves that a notebook shows (``.save(path)`` writes them, ``.svgs`` holds them).
+        """Plot the learning curves.
 
-        With matplotlib ``axes`` draw the curve of ``name`` there instead, and return the axes.
+        Args:
+            axes: Matplotlib axes to draw on; None returns figures that a notebook displays (``.save(path)`` writes
+                them, ``.svgs`` holds them).
+            name: The quantity to draw on ``axes``.
+
+        >>> sorted(History(epochs=[{"loss": 2.0}, {"loss": 1.0}]).plot().svgs)
+        ['loss']
         """
         if axes is None:
             return curves(self.epochs, self.step_losses, self.best_epoch)
@@ -97,17 +118,17 @@ class History:
         return draw_on(axes, self.epochs, name, self.best_epoch)
 
     def report(self, path: str | Path, title: str = "Training run") -> Path:
-        """Write curves, the epochs' values and times as one HTML file that needs no network; return its path."""
+        """Write an HTML report with curves, values and times to one self-contained file; return its path."""
         write_atomically(path, history_page(self.to_dict(), title).encode())
         return Path(path)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data; ``from_dict`` makes it again."""
+        """Return the history as plain data; ``from_dict`` is the inverse."""
         return asdict(self)
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> History:
-        """Return the history of a ``to_dict``.
+        """Return the history from the result of ``to_dict``.
 
         >>> History.from_dict(History(steps=3).to_dict()).steps
         3
@@ -120,7 +141,7 @@ class History:
                 got=", ".join(sorted(unknown)),
             )
         for name, value in data.items():
-            if not _FITS[name](value):
+            if not _IS_VALID[name](value):
                 raise ArgumentError(
                     f"History.from_dict {name}",
                     expected="what to_dict returned",
@@ -138,13 +159,13 @@ def _count(value: Any) -> bool:
 
 
 def _values(value: Any) -> bool:
-    """Tell whether something is the values of an epoch."""
+    """Return whether a value is a dictionary of numbers by name."""
     return isinstance(value, dict) and all(
         isinstance(key, str) and _number(item) for key, item in value.items()
     )
 
 
-_FITS: dict[str, Callable[[Any], bool]] = {
+_IS_VALID: dict[str, Callable[[Any], bool]] = {
     "epochs": lambda value: isinstance(value, list) and all(map(_values, value)),
     "step_losses": lambda value: isinstance(value, list) and all(map(_number, value)),
     "steps": _count,

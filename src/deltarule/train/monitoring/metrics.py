@@ -1,8 +1,8 @@
-"""Metrics: sums over batches that add up, and the value that follows from them.
+"""Metrics: totals that are summed over batches, and the value computed from the sums.
 
-A metric of an epoch or of a whole data set is exact also where the last batch is smaller, and where the metric is
-no mean over examples (R², F₁): every batch gives totals, the totals are added, and the value is computed once.
-Predictions are the model's raw outputs (logits, where the loss takes logits). Sample weights do not enter.
+So a metric of an epoch or of a data set is exact also if the last batch is smaller, or if the metric is not a mean over
+examples (R², F₁). Predictions are the model's raw outputs (logits if the loss takes logits).
+Sample weights are ignored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,20 @@ from deltarule.tensor.tensor import Tensor, tensor
 
 
 class Metric(metaclass=NamedArguments):
-    """A number that tells how good predictions are; ``name`` is its column in a history."""
+    """Base class of metrics, which measure the quality of predictions.
+
+    A subclass implements ``totals`` and, unless the metric is a mean over examples, ``value``.
+
+    Attributes:
+        name: The name of the metric in a history.
+
+    >>> class Bias(Metric):
+    ...     name = "bias"
+    ...     def totals(self, prediction, target):
+    ...         return [(prediction - target).sum()]
+    >>> round(Bias().value([6.0], 4), 2)
+    1.5
+    """
 
     name: str
 
@@ -32,18 +45,18 @@ class Metric(metaclass=NamedArguments):
 
     @abstractmethod
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return scalars of one batch that add up over batches."""
+        """Return the totals of one batch: scalars that are summed over batches."""
 
     def value(self, totals: Sequence[float], n: int) -> float:
-        """Return the metric from the added totals of n examples: the mean, unless said otherwise."""
+        """Return the metric from the sums of the totals over n examples; by default the mean."""
         return totals[0] / n
 
     def per_batch(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the metric of one batch as a scalar, for metrics that are means over examples."""
         totals = self.totals(prediction, target)
-        return totals[0] / (
-            maximum(totals[1], 1.0) if len(totals) == 2 else int(prediction.shape[0])
-        )
+        if len(totals) == 2:
+            return totals[0] / maximum(totals[1], 1.0)
+        return totals[0] / int(prediction.shape[0])
 
 
 def _same_shape(name: str, prediction: Tensor, target: Tensor) -> None:
@@ -56,7 +69,7 @@ def _same_shape(name: str, prediction: Tensor, target: Tensor) -> None:
 
 
 def _labels(name: str, prediction: Tensor, target: Tensor) -> Tensor:
-    """Return class numbers (…) from labels, or from one-hot or soft rows of the scores' shape."""
+    """Return class labels (…) from labels, or from class probabilities of the scores' shape."""
     if (
         prediction.ndim > 1
         and target.shape == prediction.shape
@@ -74,7 +87,7 @@ def _labels(name: str, prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def _mean_over_rest(values: Tensor) -> Tensor:
-    """Return Σ over the batch of the mean over the other axes."""
+    """Return the sum over the batch of the mean over the other axes."""
     return (
         values.mean(tuple(range(1, values.ndim))).sum()
         if values.ndim > 1
@@ -85,7 +98,7 @@ def _mean_over_rest(values: Tensor) -> Tensor:
 def _correct_counts(
     correct: Tensor, labels: Tensor, ignore_label: int | None
 ) -> list[Tensor]:
-    """Return the number of hits; where some labels are ignored only those of the others, and how many these are."""
+    """Return the number of correct predictions and, if a label is ignored, the number of labels that count."""
     if ignore_label is None:
         return [_mean_over_rest(correct.astype("float32"))]
     counted = labels != ignore_label
@@ -96,44 +109,46 @@ def _correct_counts(
 
 
 def _accuracy(totals: Sequence[float], n: int) -> float:
-    return (
-        totals[0] / n
-        if len(totals) == 1
-        else totals[0] / totals[1]
-        if totals[1]
-        else 0.0
-    )
+    if len(totals) == 1:
+        return totals[0] / n
+    return totals[0] / totals[1] if totals[1] else 0.0
 
 
 @final
 @dataclass(frozen=True)
 class Accuracy(Metric):
-    """Share of examples whose highest score is the right class (the first one at a tie).
+    """Classification accuracy: the fraction of examples whose highest score is the true class.
 
-    Labels ``ignore_label`` do not count.
+    Ties go to the first class. Labels equal to ``ignore_label`` do not count.
+
+    >>> Accuracy().value([3.0], 4)
+    0.75
     """
 
     name: str = "accuracy"
     ignore_label: int | None = None
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return the number of hits, and of how many labels if some are ignored."""
+        """Return the number of correct predictions and, if a label is ignored, the number of labels that count."""
         labels = _labels(self.name, prediction, target)
         return _correct_counts(
             prediction.argmax(-1) == labels, labels, self.ignore_label
         )
 
     def value(self, totals: Sequence[float], n: int) -> float:
-        """Return the share of hits."""
+        """Return the fraction of correct predictions."""
         return _accuracy(totals, n)
 
 
 @final
 @dataclass(frozen=True)
 class TopK(Metric):
-    """Share of examples whose right class is among the k highest scores; at a tie lower classes come first.
+    """Top-k accuracy: the fraction of examples whose true class is among the k highest scores.
 
-    Labels ``ignore_label`` do not count.
+    At ties lower classes come first. Labels equal to ``ignore_label`` do not count.
+
+    >>> TopK(3).name
+    'top_3_accuracy'
     """
 
     k: int = 5
@@ -148,7 +163,7 @@ class TopK(Metric):
         object.__setattr__(self, "name", self.name or f"top_{self.k}_accuracy")
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return the number of hits, and of how many labels if some are ignored."""
+        """Return the number of correct predictions and, if a label is ignored, the number of labels that count."""
         given = _labels(self.name, prediction, target)
         known = (
             given
@@ -164,13 +179,13 @@ class TopK(Metric):
         )
 
     def value(self, totals: Sequence[float], n: int) -> float:
-        """Return the share of hits."""
+        """Return the fraction of correct predictions."""
         return _accuracy(totals, n)
 
 
 @dataclass(frozen=True)
 class _Binary(Metric):
-    """Decisions: the output above ``threshold`` (0 for logits and scores), the target above ``target_threshold``."""
+    """Base of binary metrics: values above ``threshold`` and ``target_threshold`` are positive."""
 
     threshold: float = 0.0
     target_threshold: float = 0.5
@@ -183,7 +198,7 @@ class _Binary(Metric):
         """Return the numbers of true positives, false positives and false negatives."""
         predicted, actual = self._decisions(prediction, target)
         return [
-            (pair).astype("float32").sum()
+            pair.astype("float32").sum()
             for pair in (predicted & actual, predicted & ~actual, ~predicted & actual)
         ]
 
@@ -191,12 +206,16 @@ class _Binary(Metric):
 @final
 @dataclass(frozen=True)
 class BinaryAccuracy(_Binary):
-    """Share of right yes-or-no decisions, over all outputs."""
+    """Binary accuracy: the fraction of correct decisions, over all outputs.
+
+    >>> BinaryAccuracy().value([3.0], 4)
+    0.75
+    """
 
     name: str = "accuracy"
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return the number of hits (its mean over several outputs)."""
+        """Return the number of correct predictions (the mean over several outputs)."""
         predicted, actual = self._decisions(prediction, target)
         return [_mean_over_rest((predicted == actual).astype("float32"))]
 
@@ -204,7 +223,11 @@ class BinaryAccuracy(_Binary):
 @final
 @dataclass(frozen=True)
 class Precision(_Binary):
-    """TP/(TP + FP); 0 where nothing is said to be positive."""
+    """Precision TP/(TP + FP); 0 if nothing is predicted positive.
+
+    >>> Precision().value([3.0, 1.0, 2.0], 10)
+    0.75
+    """
 
     name: str = "precision"
 
@@ -221,7 +244,11 @@ class Precision(_Binary):
 @final
 @dataclass(frozen=True)
 class Recall(_Binary):
-    """TP/(TP + FN); 0 where nothing is positive."""
+    """Recall TP/(TP + FN); 0 if nothing is positive.
+
+    >>> Recall().value([3.0, 2.0, 1.0], 10)
+    0.75
+    """
 
     name: str = "recall"
 
@@ -238,7 +265,11 @@ class Recall(_Binary):
 @final
 @dataclass(frozen=True)
 class F1(_Binary):
-    """2TP/(2TP + FP + FN), the harmonic mean of precision and recall; 0 where all three are 0."""
+    """F₁ score 2TP/(2TP + FP + FN), the harmonic mean of precision and recall; 0 if all three are 0.
+
+    >>> F1().value([3.0, 1.0, 1.0], 10)
+    0.75
+    """
 
     name: str = "f1"
 
@@ -255,12 +286,16 @@ class F1(_Binary):
 @final
 @dataclass(frozen=True)
 class MeanAbsoluteError(Metric):
-    """mean |ŷ − y| over examples and outputs."""
+    """Mean absolute error: the mean of |ŷ − y| over examples and outputs.
+
+    >>> MeanAbsoluteError().value([3.0], 4)
+    0.75
+    """
 
     name: str = "mae"
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return Σ over examples of the mean over outputs."""
+        """Return the sum over examples of the mean over outputs."""
         _same_shape(self.name, prediction, target)
         return [_mean_over_rest(abs(prediction - target.astype(prediction.dtype)))]
 
@@ -268,7 +303,11 @@ class MeanAbsoluteError(Metric):
 @final
 @dataclass(frozen=True)
 class MeanSquaredError(Metric):
-    """mean (ŷ − y)² over examples and outputs; its root with ``root=True`` (named rmse)."""
+    """Mean squared error: the mean of (ŷ − y)² over examples and outputs; with ``root=True`` its square root.
+
+    >>> MeanSquaredError().value([4.0], 4), MeanSquaredError(root=True).name
+    (1.0, 'rmse')
+    """
 
     root: bool = False
     name: str = ""
@@ -277,13 +316,13 @@ class MeanSquaredError(Metric):
         object.__setattr__(self, "name", self.name or ("rmse" if self.root else "mse"))
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return Σ over examples of the mean over outputs."""
+        """Return the sum over examples of the mean over outputs."""
         _same_shape(self.name, prediction, target)
         error = prediction - target.astype(prediction.dtype)
         return [_mean_over_rest(error * error)]
 
     def value(self, totals: Sequence[float], n: int) -> float:
-        """Return the mean or its root."""
+        """Return the mean or its square root."""
         mean = totals[0] / n
         return float(mean**0.5) if self.root else mean
 
@@ -291,9 +330,12 @@ class MeanSquaredError(Metric):
 @final
 @dataclass(frozen=True)
 class R2(Metric):
-    """1 − Σ(ŷ − y)²/Σ(y − ȳ)² over all outputs together, ȳ one number; 0 where the targets do not vary.
+    """Coefficient of determination R² = 1 − Σ(ŷ − y)²/Σ(y − ȳ)², over all outputs; 0 if the targets are constant.
 
-    The sums are added in float64.
+    Sums are computed in float64.
+
+    >>> R2().value([0.5, 2.0, 4.0, 2.0], 2)
+    0.75
     """
 
     name: str = "r2"
@@ -321,7 +363,11 @@ class R2(Metric):
 @final
 @dataclass(frozen=True)
 class FunctionMetric(Metric):
-    """A function (prediction, target) → values of the examples (N,), or their mean as a scalar."""
+    """A metric from a function (prediction, target) → one value per example (N,), or their mean as a scalar.
+
+    >>> FunctionMetric(lambda prediction, target: abs(prediction - target), name="error").name
+    'error'
+    """
 
     function: Callable[[Tensor, Tensor], Tensor]
     name: str = ""
@@ -332,7 +378,7 @@ class FunctionMetric(Metric):
         )
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return Σ over examples."""
+        """Return the sum over examples."""
         values = self.function(prediction, target)
         if values.ndim == 0:
             return [values * int(prediction.shape[0])]
@@ -340,7 +386,7 @@ class FunctionMetric(Metric):
 
 
 class _Names:
-    """Metrics by name, where the name alone settles them."""
+    """Metrics by name; those of ``BINARY`` also depend on the loss."""
 
     TABLE: ClassVar[dict[str, Callable[[], Metric]]] = {
         "categorical_accuracy": lambda: Accuracy(name="categorical_accuracy"),
@@ -365,7 +411,7 @@ MetricLike = str | Metric | Callable[[Tensor, Tensor], Tensor]
 
 
 def _thresholds(loss: Loss) -> tuple[float, float]:
-    """Return where a yes begins in the model's output and in the targets (which are ±1 for a hinge)."""
+    """Return the decision thresholds of outputs and of targets (0 for the ±1 of a hinge loss)."""
     if loss.link == "sign":
         return 0.0, 0.0
     logits = loss.link == "sigmoid" and getattr(loss, "from_logits", True)
@@ -373,7 +419,7 @@ def _thresholds(loss: Loss) -> tuple[float, float]:
 
 
 def get(metric: MetricLike, loss: Loss) -> Metric:
-    """Return a metric by name as fits the loss, or as it is; a function becomes a metric.
+    """Return a metric by name, as suits the loss; metrics are returned as they are, functions are wrapped.
 
     >>> from deltarule import losses
     >>> get("accuracy", losses.get("binary_cross_entropy")).threshold
@@ -410,7 +456,15 @@ def get(metric: MetricLike, loss: Loss) -> Metric:
 
 
 def get_all(metrics: Sequence[MetricLike], loss: Loss) -> tuple[Metric, ...]:
-    """Return metrics by name; a single name is refused with the way out, and so are two of one name."""
+    """Return a list of metrics for a loss.
+
+    Raises:
+        ArgumentError: If ``metrics`` is not a list, or if two of them have the same name.
+
+    >>> from deltarule import losses
+    >>> [metric.name for metric in get_all(["accuracy", "top_3_accuracy"], losses.get("cross_entropy"))]
+    ['accuracy', 'top_3_accuracy']
+    """
     if isinstance(metrics, str):
         raise ArgumentError(
             "metrics",

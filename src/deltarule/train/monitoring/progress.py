@@ -1,6 +1,6 @@
-"""What a person sees while training: one line an epoch that stays, one live line with a bar and the time left.
+"""Progress display: one line per epoch and, on a terminal, a live line with a bar and the remaining time.
 
-In a pipe or a log there are no control characters and no live line; with ``verbose=0`` there is nothing.
+In pipes and logs there is no live line and there are no control characters.
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ from deltarule.render.table import width
 from deltarule.visible import visible
 
 _BAR, _SHORTEST_BAR = 24, 6  # cells
-_APART = {"learning_rate", "seconds", "samples_per_second"}
+_EXCLUDED = {"learning_rate", "seconds", "samples_per_second"}
 
 
 class Progress(Protocol):
-    """What the training loop tells."""
+    """The interface of progress displays: what the training loop reports.
+
+    >>> display: Progress = Silent()
+    >>> display.begin("cpu", None, epochs=3, steps_per_epoch=10)
+    """
 
     def begin(
         self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int
     ) -> None:
-        """A run begins."""
+        """Called when a run begins."""
         ...
 
     def compiled(self, duration: float) -> None:
-        """The step is compiled."""
+        """Called when the training step is compiled."""
         ...
 
     def step(
@@ -44,31 +48,34 @@ class Progress(Protocol):
         samples_per_second: float,
         loss: float | None,
     ) -> None:
-        """Some steps of an epoch are done; ``loss`` is that of a step shortly before."""
+        """Called several times per epoch; ``loss`` is that of a recent step."""
         ...
 
     def epoch(
         self, epoch: int, logs: Mapping[str, float], samples_per_second: float
     ) -> None:
-        """An epoch is done."""
+        """Called after every epoch."""
         ...
 
     def end(self, note: str = "") -> None:
-        """The run is over."""
+        """Called when the run is over."""
         ...
 
 
 @final
 class Silent:
-    """Say nothing."""
+    """No output.
+
+    >>> Silent().end("done")
+    """
 
     def begin(
         self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int
     ) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def compiled(self, duration: float) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def step(
         self,
@@ -78,15 +85,15 @@ class Silent:
         samples_per_second: float,
         loss: float | None,
     ) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def epoch(
         self, epoch: int, logs: Mapping[str, float], samples_per_second: float
     ) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def end(self, note: str = "") -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 def epoch_line(
@@ -96,10 +103,10 @@ def epoch_line(
     samples_per_second: float,
     columns: int | None = None,
 ) -> str:
-    """Return the line of an epoch; in a terminal of so many columns what it can do without is left out.
+    """Return the line of an epoch, shortened to ``columns``.
 
-    Validation first goes beside its training value, then speed and rate go; what is still too long is broken
-    between values.
+    If the line is too long, validation values move beside their training values, then speed and learning rate are
+    left out, then the line is broken between values.
 
     >>> logs = {"loss": 0.25, "val_loss": 0.5, "learning_rate": 0.001, "seconds": 1.0}
     >>> epoch_line(3, 20, logs, 12345.0)
@@ -108,7 +115,11 @@ def epoch_line(
     'epoch  3/20  loss 0.2500 val 0.5000  rate 0.001'
     """
     head = f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
-    values = {name: _fixed(value) for name, value in logs.items() if name not in _APART}
+    values = {
+        name: _format_value(value)
+        for name, value in logs.items()
+        if name not in _EXCLUDED
+    }
     learning_rate = (
         [f"rate {logs['learning_rate']:.3g}"] if "learning_rate" in logs else []
     )
@@ -129,11 +140,11 @@ def epoch_line(
         line = "  ".join(parts)
         if columns is None or width(line) <= columns:
             return line
-    return _broken([head, *paired], columns or 0)
+    return _wrapped([head, *paired], columns or 0)
 
 
-def _broken(parts: Sequence[str], columns: int) -> str:
-    """Return parts on as few lines as they need, those after the first indented."""
+def _wrapped(parts: Sequence[str], columns: int) -> str:
+    """Return the parts joined to lines of at most ``columns``, indented after the first."""
     lines = [parts[0]]
     for part in parts[1:]:
         longer = f"{lines[-1]}  {part}"
@@ -143,17 +154,17 @@ def _broken(parts: Sequence[str], columns: int) -> str:
     return "\n".join(lines)
 
 
-def _fixed(value: float) -> str:
-    """Return four decimals, or four significant digits where these would say too little or too much.
+def _format_value(value: float) -> str:
+    """Return a number with four decimals, or with four significant digits if it is very small or large.
 
-    >>> _fixed(0.25), _fixed(1.5e-7), _fixed(31234.5)
+    >>> _format_value(0.25), _format_value(1.5e-7), _format_value(31234.5)
     ('0.2500', '1.5·10⁻⁷', '31234')
     """
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else number(value)
 
 
 def bar(done: int, total: int, cells: int = _BAR) -> str:
-    """Return how much is done as a bar.
+    """Return a progress bar.
 
     >>> bar(1, 3)
     '━━━━━━━━────────────────'
@@ -162,14 +173,18 @@ def bar(done: int, total: int, cells: int = _BAR) -> str:
     return "━" * filled + "─" * (cells - filled)
 
 
-def fitting(
+def live_text(
     first: Sequence[str],
     done: int,
     total: int,
     more: Sequence[str],
     columns: int | None,
 ) -> str:
-    """Return a live line: what comes first, a bar, and more as far as there is room; the bar gives way first."""
+    """Return a live line that fits into ``columns``: the first parts, a bar, and as many further parts as fit.
+
+    >>> live_text(["epoch 1/2"], 1, 2, ["1/2 steps"], columns=40)
+    'epoch 1/2  ━━━━━━━━━─────────  1/2 steps'
+    """
     for kept in range(len(more), -1, -1):
         rest = "  ".join([*first, *more[:kept]])
         room = _BAR if columns is None else min(_BAR, columns - width(rest) - 2)
@@ -188,7 +203,7 @@ def live_line(
     loss: float | None,
     columns: int | None = None,
 ) -> str:
-    """Return the live line, what is waited for first, in a terminal of so many columns.
+    """Return the live line of an epoch, shortened to ``columns``.
 
     >>> live_line(2, 9, 5, 10, 75.0, 1000.0, 0.5)
     'epoch 2/9  1 min 15 s left  ━━━━━━━━━━━━────────────  5/10 steps  loss 0.5000  1,000 samples/s'
@@ -199,20 +214,25 @@ def live_line(
         [] if left is None else [f"{seconds(left)} left"]
     )
     more = [f"{done}/{steps} {named(steps, 'step')}"] + (
-        [] if loss is None else [f"loss {_fixed(loss)}"]
+        [] if loss is None else [f"loss {_format_value(loss)}"]
     )
     more += [rate(samples_per_second, "samples")] if samples_per_second else []
-    return fitting(first, done, steps, more, columns)
+    return live_text(first, done, steps, more, columns)
 
 
 def printable(text: str, console: Console) -> str:
-    """Return a text as a console can print it: hidden characters visible, others spelled that its encoding lacks."""
+    """Return a text with hidden characters made visible and unencodable ones transliterated."""
     return fitted(visible(text), console.encoding)
 
 
 @final
 class Terminal:
-    """Lines on a terminal (with a live one below), or plain lines in a pipe."""
+    """Progress as lines of text, on a terminal with a live line below.
+
+    >>> import io
+    >>> display = Terminal(Console(file=io.StringIO()))
+    >>> display.begin("cpu", None, epochs=3, steps_per_epoch=10)
+    """
 
     def __init__(self, console: Console | None = None, live: bool = True) -> None:
         self._console = console or Console(file=sys.stdout, highlight=False)
@@ -232,14 +252,14 @@ class Terminal:
     def begin(
         self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int
     ) -> None:
-        """Remember what runs."""
+        """Store the engine, the epochs and the steps."""
         self._epochs, self._steps = epochs, steps_per_epoch
         self._title = f"engine {engine}" + (
             f", {counted(threads, 'thread')}" if threads else ""
         )
 
     def compiled(self, duration: float) -> None:
-        """Say what runs and what compiling took."""
+        """Print the engine and the duration of compilation."""
         self._print(f"{self._title}, compiled in {seconds(duration)}")
         if self._wants_live:
             self._live = Live(
@@ -279,7 +299,7 @@ class Terminal:
         self._print(epoch_line(epoch, self._epochs, logs, samples_per_second, columns))
 
     def end(self, note: str = "") -> None:
-        """Take the live line away."""
+        """Remove the live line; print the note."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -288,7 +308,11 @@ class Terminal:
 
 
 def progress_for(verbose: int) -> Progress:
-    """Return the teller for fit's ``verbose``: 0 silent, 1 with a live line on a terminal, 2 lines only."""
+    """Return the display for ``verbose`` of ``fit``: 0 silent, 1 with a live line on a terminal, 2 lines only.
+
+    >>> progress_for(0).__class__.__name__
+    'Silent'
+    """
     if isinstance(verbose, str) or verbose not in {0, 1, 2}:
         raise ArgumentError("fit verbose", expected="0, 1 or 2", got=repr(verbose))
     return Terminal(live=verbose == 1) if verbose else Silent()

@@ -1,1 +1,1 @@
-"""Evaluate and predict, with compiled programs kept."""
+"""Evaluation and prediction, with a cache of compiled programs."""

@@ -1,9 +1,9 @@
-"""Programs of predictions, kept with the model that they are of: by shape, type, batch size, device and loss.
+"""A cache of prediction programs per model, by shape, type, batch size, device and loss.
 
-A kept program takes the current values of the model's tensors at every call, so new weights need no new program.
-All else that ``forward`` depends on is watched (see ``snapshot``): when it changes, the programs are built again. A
-model that can't be watched, or that assigns tensors while it predicts, is built at every call. The machine code is in
-the hands of ``runtime.devices``, which holds a bounded number of programs.
+A cached program reads the current values of the model's tensors at every call, so new weights need no new program. All
+other dependencies of ``forward`` are tracked (see ``dependencies``): if one changes, the programs are rebuilt. For a
+model that can't be tracked, or that assigns tensors during prediction, they are built at every call. Machine code is
+cached by ``runtime.devices``, which keeps a bounded number of programs.
 """
 
 from __future__ import annotations
@@ -31,13 +31,19 @@ from deltarule.train.protocol import Trainable
 from deltarule.train.steps.prepare import model_dtype
 from deltarule.train.steps.step import Column, columns, prediction_program
 
-_MAX_PROGRAMS = 32  # of one model, the oldest goes first
-_PAUSE = 50  # calls of a model of which nothing could be kept, before it is tried again
+_MAX_PROGRAMS = 32  # per model; the oldest is dropped
+_PAUSE = 50  # calls of a model that could not be cached, before caching is tried again
 _node_of = attrgetter("_node")
 
 
 class Predictions:
-    """The kept programs of one model. A copy or a pickle begins without any."""
+    """The cached programs of one model. Copies and pickles start with an empty cache.
+
+    >>> from deltarule import nn
+    >>> model = nn.Linear(1, 1)
+    >>> model.kept_predictions.state(model) is not None
+    True
+    """
 
     def __init__(self) -> None:
         self._state: ModelCache | None = None
@@ -50,14 +56,14 @@ class Predictions:
         return Predictions, ()
 
     def state(self, model: Trainable) -> ModelCache | None:
-        """Return what is known of the model as it is now; None if nothing may be kept."""
+        """Return the cache of the model in its current form; None if it can't be cached."""
         state = self._state
         if state is not None and state.model() is model and state.snapshot.is_valid():
             return state
         if self._pause > 0:
             self._pause -= 1
             return None
-        kind = model_dtype(model)  # draws parameters that have no values yet
+        kind = model_dtype(model)  # initializes lazy parameters
         snapshot = Snapshot.of(model)
         state = self._state = (
             None if snapshot is None else ModelCache(model, snapshot, kind)
@@ -67,12 +73,12 @@ class Predictions:
         return state
 
     def pause(self) -> None:
-        """Try nothing for a while: the model can't be watched, or changes itself."""
+        """Do not cache for a number of calls: the model can't be tracked, or modifies itself."""
         self._state, self._pause = None, _PAUSE
 
 
 def cache_of(model: Trainable) -> ModelCache | None:
-    """Return what is kept of a model as it is now; None for one that has no place for it or can't be watched."""
+    """Return the cache of a model in its current form; None if it has none or can't be tracked."""
     place = getattr(model, "kept_predictions", None)
     return (
         place.state(model)
@@ -82,19 +88,15 @@ def cache_of(model: Trainable) -> ModelCache | None:
 
 
 class ModelCache:
-    """A model as it was found, its element type, and programs by what they were asked for."""
+    """The snapshot of a model, its element type, and its programs by cache key."""
 
     def __init__(self, model: Trainable, snapshot: Snapshot, kind: DType) -> None:
-        self.model = weakref.ref(
-            model
-        )  # a shallow copy shares the place where this is kept
+        self.model = weakref.ref(model)  # a shallow copy of the model shares the cache
         self.snapshot, self._kind = snapshot, kind
         self._tensors = list(snapshot.tensors.values())
         self._kinds = [tensor.dtype for tensor in self._tensors]
         self._programs: dict[Hashable, CachedProgram] = {}
-        self.evaluations: dict[
-            Hashable, Any
-        ] = {}  # those of ``inference.evaluate``, which knows what they are
+        self.evaluations: dict[Hashable, Any] = {}  # of ``inference.evaluate``
 
     def kind(self, model: Trainable) -> DType:
         """Return the model's element type."""
@@ -104,13 +106,13 @@ class ModelCache:
         return self._kind
 
     def get(self, key: Hashable) -> tuple[CachedProgram, list[Array]] | None:
-        """Return a program that fits the model as it is now, and the values of its leaves."""
+        """Return the valid program of a key, and the current values of its leaves; None if there is none."""
         found = self._programs.get(key)
         values = None if found is None else found.values()
         return None if found is None or values is None else (found, values)
 
     def keep(self, key: Hashable, made: CachedProgram) -> None:
-        """Keep a program."""
+        """Cache a program."""
         self._programs.pop(key, None)
         while len(self._programs) >= _MAX_PROGRAMS:
             self._programs.pop(next(iter(self._programs)), None)
@@ -118,14 +120,22 @@ class ModelCache:
 
 
 class UnchangedTensors:
-    """Tensors that still have the values which they had at the time of construction."""
+    """Checks whether tensors still have the values that they had at construction.
+
+    >>> from deltarule.tensor.tensor import parameter
+    >>> w = parameter([1.0])
+    >>> unchanged = UnchangedTensors([w])
+    >>> w.assign([2.0])
+    >>> unchanged.is_valid()
+    False
+    """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         self._tensors = list(tensors)
         self._nodes = [weakref.ref(tensor._node) for tensor in self._tensors]
 
     def is_valid(self) -> bool:
-        """Return whether none was given another value."""
+        """Return whether no tensor was assigned a new value."""
         return all(
             map(is_, map(_node_of, self._tensors), [ref() for ref in self._nodes])
         )
@@ -133,16 +143,16 @@ class UnchangedTensors:
 
 @dataclass
 class _Current:
-    """The nodes that tensors had at the last call and their values, which the nodes keep alive."""
+    """The nodes and values of tensors at the last call; the nodes own the values."""
 
     nodes: list[weakref.ref[Node]]
     values: list[weakref.ref[Array]]
 
 
 class CachedProgram:
-    """One program: its batch is the last input, before it the leaves, whose values the model's tensors have.
+    """One program: its inputs are leaves, whose values are those of the model's tensors, then the batch.
 
-    A tensor whose numbers were looked at while the program was built, and any that is no leaf of it, has to stay.
+    Tensors whose values were read while the program was built, and those that are not leaves, must not change.
     """
 
     def __init__(
@@ -153,23 +163,25 @@ class CachedProgram:
         watched: Sequence[Snapshot],
     ) -> None:
         known = [tensor for snapshot in watched for tensor in snapshot.tensors.values()]
-        owners: dict[Node, Tensor] = {}
+        tensor_of: dict[Node, Tensor] = {}
         for tensor in known:
             if id(tensor) not in record.read:
-                owners.setdefault(tensor._node, tensor)
+                tensor_of.setdefault(tensor._node, tensor)
         leaves = program.inputs[:-1]
-        self._owners = [owners[node] for node in leaves if node in owners]
-        self._places = [place for place, node in enumerate(leaves) if node in owners]
+        self._leaf_tensors = [tensor_of[node] for node in leaves if node in tensor_of]
+        self._leaf_indices = [
+            place for place, node in enumerate(leaves) if node in tensor_of
+        ]
         self._values = [
-            None if node in owners else value
+            None if node in tensor_of else value
             for node, value in zip(leaves, values, strict=True)
         ]
-        self._shapes = [(tensor.shape, tensor.dtype) for tensor in self._owners]
-        swapped = set(map(id, self._owners))
-        self._same = UnchangedTensors(
-            tensor for tensor in known if id(tensor) not in swapped
+        self._shapes = [(tensor.shape, tensor.dtype) for tensor in self._leaf_tensors]
+        variable = set(map(id, self._leaf_tensors))
+        self._unchanged = UnchangedTensors(
+            tensor for tensor in known if id(tensor) not in variable
         )
-        self._watched = watched[1:]  # the first is looked at by the caller
+        self._watched = watched[1:]  # the first is checked by the caller
         placeholders = {
             node: build.input_node("", node.shape, node.dtype)
             for node in program.inputs
@@ -182,21 +194,21 @@ class CachedProgram:
         self._current = _Current([], [])
 
     def values(self) -> list[Array] | None:
-        """Return the values of the leaves now; None if the program does not fit the tensors as they are now."""
-        if not self._same.is_valid() or not all(
+        """Return the current values of the leaves; None if the program is no longer valid."""
+        if not self._unchanged.is_valid() or not all(
             snapshot.is_valid() for snapshot in self._watched
         ):
             return None
         found = self._tensor_values()
         filled = list(self._values)
-        for place, value in zip(self._places, found, strict=False):
+        for place, value in zip(self._leaf_indices, found, strict=False):
             filled[place] = value
         complete = [value for value in filled if value is not None]
         return complete if len(complete) == len(filled) else None
 
     def _tensor_values(self) -> Sequence[Array | None]:
-        """Return the values of the leaves that are tensors of the model; none where one has another shape or type."""
-        nodes, current = list(map(_node_of, self._owners)), self._current
+        """Return the values of leaves that are tensors of the model; empty if a shape or type has changed."""
+        nodes, current = list(map(_node_of, self._leaf_tensors)), self._current
         if len(current.nodes) == len(nodes) and all(
             map(is_, [ref() for ref in current.nodes], nodes)
         ):
@@ -210,7 +222,7 @@ class CachedProgram:
         return found
 
     def run(self, device: str, threads: int | None) -> Executable:
-        """Return the program compiled."""
+        """Return the compiled program."""
         known = None if self._run is None else self._run()
         if known is None:
             known = compiled(self._program, device, threads)
@@ -227,7 +239,7 @@ def prediction(
     threads: int | None,
     state: ModelCache | None,
 ) -> tuple[Executable, list[Array]]:
-    """Return the compiled program of a batch of ``count`` and the values of its leaves, kept if that may be."""
+    """Return the compiled program for batches of ``count`` and the values of its leaves, cached if possible."""
     key = _key(x, count, loss, device, threads)
     cache = state if key is not None else None
     if cache is not None and (found := cache.get(key)) is not None:
@@ -249,7 +261,7 @@ def prediction(
 def _traced_program(
     model: Trainable, column: Column, count: int, loss: Loss | None, state: ModelCache
 ) -> CachedProgram | None:
-    """Return a program to keep; None where it depends on more than what is watched, or can't be built."""
+    """Return a program to cache; None if it has untracked dependencies, or can't be built."""
     watched = [state.snapshot]
     if loss is not None:
         snapshot = Snapshot.of(loss)
@@ -261,7 +273,7 @@ def _traced_program(
             program, values = prediction_program(
                 model, column, count, None if loss is None else loss.predict
             )
-        except Exception:  # the caller builds it again, untraced, and tells
+        except Exception:  # raised again when the caller builds it, untraced
             return None
     if record.assigned or not all(snapshot.is_valid() for snapshot in watched):
         place = getattr(model, "kept_predictions", None)
@@ -274,7 +286,7 @@ def _traced_program(
 def _key(
     x: Array, count: int, loss: Loss | None, device: str, threads: int | None
 ) -> Hashable | None:
-    """Return what a program is kept by; None for a loss that has no hash."""
+    """Return the cache key of a program; None for an unhashable loss."""
     key = (x.shape[1:], x.dtype, count, type(loss), loss, device, threads)
     try:
         hash(key)

@@ -1,9 +1,9 @@
-"""What the course of a model's ``forward`` depends on, apart from the numbers in its tensors: noticed when it changes.
+"""Track the dependencies of a model's ``forward`` other than the values of its tensors, to invalidate cached programs.
 
-A snapshot walks through an object (a module, a loss): attributes, lists, dictionaries, arrays, settings, and for code
-from outside the library also its functions, what they close over and the globals that they name. What was met is
-compared by identity, arrays by content. Where something can't be watched (a random generator, an object without
-attributes to look at, a module of the operating system), there is no snapshot, and nothing may be kept.
+A snapshot traverses an object (a module, a loss): attributes, containers, arrays, settings and, for code outside the
+library, its functions with their closures and the globals that they use. Objects are compared by identity, arrays by
+content. If something can't be tracked (a random generator, an object without attributes, an operating-system module),
+there is no snapshot, and nothing is cached.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from deltarule.graph.node import Node
 from deltarule.tensor.tensor import Tensor
 
 _MAX_OBJECTS = 20_000
-_COPIED_BYTES = 1 << 16  # larger arrays are known by a digest
+_COPIED_BYTES = 1 << 16  # larger arrays are compared by digest
 _PURE = {
     "abc",
     "collections",
@@ -90,25 +90,32 @@ _UNTRACKED_BUILTINS = {
     "__import__",
     "id",
     "hash",
-}  # what they give is not watched
+}  # their results are not tracked
 
 
 class _Bare:
-    """An object whose whole state is in its attributes; larger ones hide some of it in C."""
+    """An object whose state is entirely in its attributes; larger objects have hidden state in C."""
 
 
-class _CannotBeWatchedError(Exception):
-    """Something that may change unnoticed."""
+class _CannotBeTrackedError(Exception):
+    """An object that may change without being noticed."""
 
 
 class Snapshot:
-    """The state of an object at the time of construction; ``of`` returns None for what can't be watched."""
+    """The dependencies of an object at the time of construction; ``of`` returns None if they can't be tracked.
+
+    >>> settings = {"scale": 2.0}
+    >>> snapshot = Snapshot.of(settings)
+    >>> settings["scale"] = 3.0
+    >>> snapshot.is_valid()
+    False
+    """
 
     def __init__(self, *roots: Any) -> None:
         self.tensors: dict[int, Tensor] = {}
-        self._watched: list[Collection[Any]] = []
+        self._tracked: list[Collection[Any]] = []
         self._functions: list[tuple[Any, tuple[Any, ...]]] = []
-        self._watched_names: list[
+        self._tracked_names: list[
             tuple[Callable[[str], Any], tuple[str, ...], tuple[Any, ...]]
         ] = []
         self._arrays: list[tuple[np.ndarray[Any, Any], Any]] = []
@@ -120,8 +127,8 @@ class Snapshot:
         self._seen: dict[int, Any] = {}
         self._classes: set[type] = set()
         self._walk(roots)
-        self._lengths = list(map(len, self._watched))
-        self._items_seen = list(chain.from_iterable(self._watched))
+        self._lengths = list(map(len, self._tracked))
+        self._items_seen = list(chain.from_iterable(self._tracked))
         self._bound = [
             (
                 attrgetter(name),
@@ -133,29 +140,29 @@ class Snapshot:
 
     @staticmethod
     def of(*roots: Any) -> Snapshot | None:
-        """Return a snapshot of objects, or None."""
+        """Return a snapshot of objects; None if they can't be tracked."""
         try:
             return Snapshot(*roots)
         except (
-            _CannotBeWatchedError,
+            _CannotBeTrackedError,
             RuntimeError,
             ValueError,
         ):  # or changed by another thread meanwhile
             return None
 
     def is_valid(self) -> bool:
-        """Return whether nothing has changed since."""
+        """Return whether nothing has changed since construction."""
         try:
-            if list(map(len, self._watched)) != self._lengths:
+            if list(map(len, self._tracked)) != self._lengths:
                 return False
-            if not all(map(is_, chain.from_iterable(self._watched), self._items_seen)):
+            if not all(map(is_, chain.from_iterable(self._tracked), self._items_seen)):
                 return False
-        except RuntimeError:  # changed by another thread while it was looked at
+        except RuntimeError:  # changed by another thread during the comparison
             return False
         for method, classes, methods in self._bound:
             if not all(map(is_, map(method, classes), methods)):
                 return False
-        for get, names, values in self._watched_names:
+        for get, names, values in self._tracked_names:
             if not all(map(is_, map(get, names), values)):
                 return False
         for function, parts in self._functions:
@@ -173,24 +180,24 @@ class Snapshot:
                 continue
             self._seen[id(value)] = value
             if len(self._seen) > _MAX_OBJECTS:
-                raise _CannotBeWatchedError
+                raise _CannotBeTrackedError
             waiting.extend(self._visit(value))
 
     def _visit(self, value: Any) -> Iterable[Any]:
-        """Watch one object; return what it leads to."""
+        """Track one object; return the objects that it refers to."""
         if isinstance(value, Tensor):
             self.tensors[id(value)] = value
             return ()
         if isinstance(value, np.ndarray):
             if value.dtype.hasobject or type(value) is not np.ndarray:
-                raise _CannotBeWatchedError
+                raise _CannotBeTrackedError
             if value.flags.writeable or value.base is not None:
                 self._arrays.append((value, _content(value)))
             return ()
         if isinstance(value, (tuple, frozenset)):
             return [*value, *self._attributes(value), *self._class(type(value))]
         if isinstance(value, (list, set, deque)):
-            self._watched.append(value)
+            self._tracked.append(value)
             return [*value, *self._attributes(value), *self._class(type(value))]
         if isinstance(value, (dict, types.MappingProxyType)):
             return [
@@ -198,10 +205,10 @@ class Snapshot:
                 *self._attributes(value),
                 *self._class(type(value)),
             ]
-        return self._code(value)
+        return self._visit_code(value)
 
-    def _code(self, value: Any) -> Iterable[Any]:
-        """Watch functions, classes and modules; whatever is none of these is an object with attributes."""
+    def _visit_code(self, value: Any) -> Iterable[Any]:
+        """Track a function, class or module; anything else is an object with attributes."""
         if isinstance(value, types.FunctionType):
             return self._function(value)
         if isinstance(value, types.MethodType):
@@ -215,14 +222,14 @@ class Snapshot:
         if isinstance(value, types.BuiltinFunctionType):
             owner = value.__self__
             if owner is not None and not _is_pure(owner):
-                raise _CannotBeWatchedError
+                raise _CannotBeTrackedError
             return ()
         if isinstance(value, types.CellType):
             self._functions.append((value, _parts(value)))
             return _parts(value)
         if isinstance(value, types.ModuleType):
             if not _is_pure(value):
-                raise _CannotBeWatchedError
+                raise _CannotBeTrackedError
             return ()
         return self._class(value) if isinstance(value, type) else self._object(value)
 
@@ -232,17 +239,17 @@ class Snapshot:
             "onnx",
             "onnx_ml_pb2",
             "google",
-        }:  # a file's content, which is read and never changed
+        }:  # the content of a file, which never changes
             return ()
         if not hasattr(value, "__dict__") or cls.__basicsize__ > _Bare.__basicsize__:
-            raise _CannotBeWatchedError
+            raise _CannotBeTrackedError
         return [*self._attributes(value), cls]
 
     def _attributes(self, value: Any) -> Iterable[Any]:
-        """Watch the attributes of an object; what a module keeps about itself (``Own``) does not enter its output."""
+        """Track the attributes of an object, except a module's own bookkeeping (``Own``)."""
         for slot in (name for base in type(value).__mro__ for name in _slots(base)):
             if hasattr(value, slot):
-                raise _CannotBeWatchedError
+                raise _CannotBeTrackedError
         attributes = getattr(value, "__dict__", None)
         if attributes is None:
             return ()
@@ -254,11 +261,11 @@ class Snapshot:
         ]
 
     def _items(self, mapping: Mapping[Any, Any]) -> Iterable[Any]:
-        self._watched += [mapping.keys(), mapping.values()]
+        self._tracked += [mapping.keys(), mapping.values()]
         return [*mapping.keys(), *mapping.values()]
 
     def _class(self, cls: type) -> Iterable[Any]:
-        """Watch a class and its bases: the whole of those from outside, the methods of the library's own."""
+        """Track a class and its bases: all attributes of foreign classes, the methods of the library's."""
         found: list[Any] = []
         for base in cls.__mro__:
             if base is object or base in self._classes:
@@ -278,11 +285,11 @@ class Snapshot:
                 ]
         return found
 
-    def _watch_names(
+    def _track_names(
         self, get: Callable[[str], Any], names: tuple[str, ...]
     ) -> tuple[Any, ...]:
         values = tuple(map(get, names))
-        self._watched_names.append((get, names, values))
+        self._tracked_names.append((get, names, values))
         return values
 
     def _function(self, function: types.FunctionType) -> Iterable[Any]:
@@ -299,28 +306,28 @@ class Snapshot:
         return found
 
     def _globals(self, function: types.FunctionType) -> Iterable[Any]:
-        """Watch the globals that a function names, and in modules from outside the attributes that it names."""
+        """Track the globals that a function uses, and the attributes that it uses of foreign modules."""
         names = tuple(dict.fromkeys(_names(function.__code__)))
         if any(
             name in _UNTRACKED_BUILTINS and name not in function.__globals__
             for name in names
         ):
-            raise _CannotBeWatchedError
+            raise _CannotBeTrackedError
         found: list[Any] = []
-        for value in self._watch_names(function.__globals__.get, names):
+        for value in self._track_names(function.__globals__.get, names):
             if not isinstance(value, types.ModuleType):
                 found.append(value)
             elif _root(value) == "numpy" and "random" in names:
-                raise _CannotBeWatchedError
+                raise _CannotBeTrackedError
             elif not _is_pure(value):
                 if _root(value) in sys.stdlib_module_names:
-                    raise _CannotBeWatchedError
-                inside = self._watch_names(vars(value).get, names)
+                    raise _CannotBeTrackedError
+                inside = self._track_names(vars(value).get, names)
                 if any(
                     isinstance(item, types.ModuleType) and not _is_pure(item)
                     for item in inside
                 ):
-                    raise _CannotBeWatchedError
+                    raise _CannotBeTrackedError
                 found += inside
         return found
 
@@ -336,7 +343,7 @@ def _root(value: Any) -> str:
 
 
 def _is_pure(value: Any) -> bool:
-    """Whether what a module, or the module of a class, computes depends on its arguments alone."""
+    """Return whether the functions of a module, or of a class's module, are pure."""
     if isinstance(value, types.ModuleType) and value.__name__ == "builtins":
         return True
     if not isinstance(value, (types.ModuleType, type)):
@@ -352,9 +359,9 @@ def _slots(cls: type) -> tuple[str, ...]:
 
 
 def _names(code: types.CodeType) -> Iterable[str]:
-    """Yield the global names and attributes that code reads, also in functions inside it."""
+    """Yield the global names and attributes that code reads, including nested functions."""
     if any(step.opname == "IMPORT_NAME" for step in dis.get_instructions(code)):
-        raise _CannotBeWatchedError
+        raise _CannotBeTrackedError
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -362,14 +369,14 @@ def _names(code: types.CodeType) -> Iterable[str]:
 
 
 def _parts(function: Any) -> tuple[Any, ...]:
-    """Return what makes up a function, or what a cell of a closure holds."""
+    """Return the code and defaults of a function, or the content of a closure cell."""
     if isinstance(function, types.CellType):
         return (function.cell_contents,)
     return function.__code__, function.__defaults__, function.__kwdefaults__
 
 
 def _content(array: np.ndarray[Any, Any]) -> Any:
-    """Return what is compared of an array: shape, type, and its bytes or their digest."""
+    """Return the value that an array is compared by: shape, type, and its bytes or their digest."""
     content = (
         np.ascontiguousarray(array).tobytes()
         if array.nbytes <= _COPIED_BYTES

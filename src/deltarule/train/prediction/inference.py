@@ -1,4 +1,4 @@
-"""Evaluate and predict: batches through a compiled program in inference mode."""
+"""``evaluate`` and ``predict``: batches through a compiled program in inference mode."""
 
 from __future__ import annotations
 
@@ -47,7 +47,16 @@ from deltarule.train.steps.step import (
 
 
 class Evaluation:
-    """Loss and metrics of one data set, compiled once and measured for any state of the model."""
+    """Compiled evaluation of loss and metrics on one data set, for any weights of the model.
+
+    >>> import numpy as np
+    >>> from deltarule import nn
+    >>> task = Task(nn.ReLU(), get_loss("mean_squared_error"))
+    >>> x = np.array([[1.0], [3.0]], np.float32)
+    >>> evaluation = Evaluation(task, [x, x - 1], batch_size=2, device="cpu")
+    >>> evaluation.measure({})
+    {'loss': 1.0}
+    """
 
     def __init__(
         self,
@@ -66,7 +75,7 @@ class Evaluation:
         )
 
     def on(self, arrays: Sequence[Array]) -> Evaluation:
-        """Return the evaluation of other arrays of the same sizes, with the same machine code."""
+        """Return the evaluation on other arrays of the same shapes, with the same machine code."""
         other = copy.copy(self)
         other._arrays, other.engine = list(arrays), self.engine.twin()
         other.__dict__.pop("fingerprint", None)
@@ -78,13 +87,13 @@ class Evaluation:
         return fingerprint(self._arrays)
 
     def prepare(self) -> None:
-        """Build and compile now."""
+        """Build and compile the steps."""
         rest = len(self._arrays[0]) % self._size
         for size in (self._size, *([rest] if rest else [])):
             self.engine.prepare(size)
 
     def measure(self, weights: Mapping[str, Array]) -> dict[str, float] | None:
-        """Return loss and metrics for these parameters and running state; None if it was stopped on the way."""
+        """Return loss and metrics for these parameters and running state; None if it was stopped."""
         first = self.engine.step(self._size)
         self.engine.load([weights[name] for name in first.names.all])
         n = len(self._arrays[0])
@@ -105,11 +114,16 @@ class Evaluation:
 
 
 def current_weights(model: Trainable) -> dict[str, Array]:
-    """Return the values of a model's parameters and running state by name."""
+    """Return copies of a model's parameters and running state by name.
+
+    >>> from deltarule import nn
+    >>> sorted(current_weights(nn.Linear(2, 1)))
+    ['bias', 'weight']
+    """
     return {name: tensor.numpy() for name, tensor in (*learned(model), *running(model))}
 
 
-def _checked_size(batch_size: int, where: str) -> int:
+def _checked_batch_size(batch_size: int, where: str) -> int:
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ArgumentError(
             f"{where} batch_size", expected="a whole number ≥ 1", got=repr(batch_size)
@@ -128,13 +142,32 @@ def evaluate(
     threads: int | None = None,
     sample_weight: Any = None,
 ) -> dict[str, float]:
-    """Return loss and metrics over a data set in inference mode; penalties are left out.
+    """Return loss and metrics on a data set, in inference mode and without penalties.
 
-    ``sample_weight`` multiplies the loss of each example, as in ``fit``; metrics count every example once. Programs
-    are kept with the model, as those of ``predict``.
-    Errors: those of ``fit`` for data that do not fit the model or the loss.
+    Compiled programs are cached with the model, as for ``predict``.
+
+    Args:
+        model: The model.
+        inputs: N examples along the first axis.
+        targets: N targets, as for ``fit``.
+        loss: A loss or its name.
+        metrics: Names, Metric objects or functions, as for ``fit``.
+        batch_size: Examples per step; it does not affect the result beyond rounding.
+        device: "cpu" or "reference".
+        threads: Number of threads; None lets the engine choose.
+        sample_weight: One weight ≥ 0 per example, a factor of its loss; metrics are not weighted.
+
+    Returns:
+        "loss" and the metrics by name.
+
+    Raises:
+        DataError, ShapeError, DTypeError, ArgumentError: If the data do not fit the model or the loss.
+
+    >>> from deltarule import nn
+    >>> evaluate(nn.ReLU(), [[-1.0], [3.0]], [[0.0], [1.0]], "mean_squared_error")
+    {'loss': 2.0}
     """
-    chosen, size = get_loss(loss), _checked_size(batch_size, "evaluate")
+    chosen, size = get_loss(loss), _checked_batch_size(batch_size, "evaluate")
     arrays = prepared(
         model, inputs, targets, chosen, sample_weight=sample_weight, where="evaluate"
     )
@@ -147,12 +180,12 @@ def evaluate(
         device,
         threads,
     )
-    kept: _CachedEvaluation | None = (
+    cached: _CachedEvaluation | None = (
         state.evaluations.get(key) if state is not None and key is not None else None
     )
-    if kept is not None and kept.is_valid():
-        check_targets((len(arrays[0]), *kept.output), arrays, chosen, "evaluate")
-        return kept.evaluation.on(arrays).measure(current_weights(model)) or {}
+    if cached is not None and cached.is_valid():
+        check_targets((len(arrays[0]), *cached.output), arrays, chosen, "evaluate")
+        return cached.evaluation.on(arrays).measure(current_weights(model)) or {}
     output = check_outputs(model, arrays, chosen, "evaluate")
     task = Task(model, chosen, get_all(metrics, chosen))
     evaluation = Evaluation(task, arrays, size, device, threads)
@@ -161,26 +194,26 @@ def evaluate(
     return evaluation.measure(current_weights(model)) or {}
 
 
-_MAX_EVALUATIONS = 4  # of one model, the oldest goes first
+_MAX_EVALUATIONS = 4  # per model; the oldest is dropped
 
 
 @dataclass(frozen=True)
 class _CachedEvaluation:
-    """A compiled evaluation, the shape of one output, and what has to be as it was: loss, tensors that do not learn."""
+    """A compiled evaluation, the shape of one output, and the dependencies that must be unchanged."""
 
     evaluation: Evaluation
     output: Shape
     loss: Snapshot
-    same: UnchangedTensors
+    unchanged: UnchangedTensors
 
     def is_valid(self) -> bool:
-        return self.loss.is_valid() and self.same.is_valid()
+        return self.loss.is_valid() and self.unchanged.is_valid()
 
 
 def _evaluation_key(
     loss: Loss, metrics: Sequence[MetricLike], *described: Any
 ) -> Hashable | None:
-    """Return what an evaluation is kept by; None for metrics that are functions and losses that have no hash."""
+    """Return the cache key of an evaluation; None for metrics that are functions and unhashable losses."""
     key = (type(loss), loss, tuple(metrics), described)
     try:
         hash(key)
@@ -192,26 +225,28 @@ def _evaluation_key(
 def _cache_evaluation(
     evaluation: Evaluation, output: Shape, state: ModelCache, key: Hashable
 ) -> None:
-    """Build an evaluation and keep it where all that it depends on can be watched."""
+    """Build an evaluation, and cache it if all of its dependencies can be tracked."""
     task, loss = evaluation.task, Snapshot.of(evaluation.task.loss)
     if loss is None:
         return
     with tracing.trace() as record:
         try:
             evaluation.prepare()
-        except DeltaruleError:  # told by building it again, untraced
+        except DeltaruleError:  # raised again when the caller builds it, untraced
             return
     if record.assigned or not state.snapshot.is_valid() or not loss.is_valid():
         return
-    swapped = {
+    variable = {
         id(tensor) for _, tensor in (*learned(task.model), *running(task.model))
     } - set(record.read)
     known = (*state.snapshot.tensors.values(), *loss.tensors.values())
-    bare = evaluation.on(())  # without the data
+    without_data = evaluation.on(())  # without the data
     while len(state.evaluations) >= _MAX_EVALUATIONS:
         state.evaluations.pop(next(iter(state.evaluations)), None)
-    same = UnchangedTensors(tensor for tensor in known if id(tensor) not in swapped)
-    state.evaluations[key] = _CachedEvaluation(bare, output, loss, same)
+    unchanged = UnchangedTensors(
+        tensor for tensor in known if id(tensor) not in variable
+    )
+    state.evaluations[key] = _CachedEvaluation(without_data, output, loss, unchanged)
 
 
 def predict(
@@ -222,18 +257,28 @@ def predict(
     loss: Loss | None = None,
     threads: int | None = None,
 ) -> Array:
-    """Return the model's outputs for all inputs, (N, …); with a loss, what they mean (probabilities for logits).
+    """Return the model's outputs for all inputs, (N, …), in inference mode.
 
-    Batches of ``batch_size`` go through one compiled program, what is left over through a smaller one. Programs are
-    kept with the model: the next call on inputs of that shape runs at once, with the weights that the model has then.
-    Where the model has changed otherwise (a layer, a setting, a type), they are built anew: ``forward`` runs when a
-    program is built, and at every call where it changes the model or draws numbers of the host. No inputs, (0, …),
-    give no outputs, (0, K).
+    Compiled programs are cached with the model and use its current weights; any other change of the model (a layer, a
+    setting, a type) rebuilds them. ``forward`` runs when a program is built, and at every call if it modifies the model
+    or draws random numbers in Python. Empty inputs (0, …) give empty outputs (0, K).
+
+    Args:
+        model: The model.
+        inputs: N examples along the first axis.
+        batch_size: Examples per call of the program.
+        device: "cpu" or "reference".
+        loss: If given, its inverse link is applied to the outputs (softmax or sigmoid for logits).
+        threads: Number of threads; None lets the engine choose.
+
+    >>> from deltarule import nn
+    >>> predict(nn.ReLU(), [[-1.0], [3.0]]).tolist()
+    [[0.0], [3.0]]
     """
     x, _ = check_arrays(inputs, where="predict", least=0)
     state = cache_of(model)
     x = as_model_input(x, model_dtype(model) if state is None else state.kind(model))
-    n, size = len(x), min(_checked_size(batch_size, "predict"), max(1, len(x)))
+    n, size = len(x), min(_checked_batch_size(batch_size, "predict"), max(1, len(x)))
     if n == 0:
         (column,) = columns([x])
         program, _ = prediction_program(
@@ -242,12 +287,12 @@ def predict(
         (output,) = program.outputs
         return np.empty((0, *output.shape[1:]), output.dtype.name)
     whole = n - n % size
-    pieces: list[Array] = []
+    outputs: list[Array] = []
     for start, stop, count in ((0, whole, size), (whole, n, n - whole)):
         if start == stop:
             continue
         run, values = prediction(model, x, count, loss, device, threads, state)
-        pieces.extend(
+        outputs.extend(
             run(*values, x[row : row + count])[0] for row in range(start, stop, count)
         )
-    return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+    return np.concatenate(outputs) if len(outputs) > 1 else outputs[0]

@@ -1,1 +1,1 @@
-"""One compiled training step: its program, its data, its engine."""
+"""Training steps: building, compiling, running and replaying them."""

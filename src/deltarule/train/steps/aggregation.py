@@ -1,4 +1,4 @@
-"""From the numbers of single steps to those of an epoch or a data set; the last, smaller batch counts for less."""
+"""Aggregate the metrics of steps to those of an epoch or a data set, weighted by batch size."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def aggregate_metrics(
 ) -> dict[str, float]:
     """Return loss, penalty and metrics from the steps' metrics (steps, metrics) and batch sizes (steps,).
 
-    A mean loss is averaged over examples (those that count), a summed one added up. All is added in float64, in the
-    order of steps.
+    A mean loss is averaged over the examples that count, a sum is summed. Sums are computed in float64, in the order of
+    the steps.
     """
     n = int(sizes.sum())
     summed = task.loss.reduction == "sum"

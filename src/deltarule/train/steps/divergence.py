@@ -1,4 +1,4 @@
-"""When a value becomes NaN or infinite: find the operation and the layer where it did first, and say what helps."""
+"""Locate the first operation that gives NaN or infinity, and name its layer and a remedy."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ _MOVES = {Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.SLICE, Op.FLIP}
 
 
 def is_finite(array: Array) -> bool:
-    """Return whether a value holds neither NaN nor infinity."""
+    """Return whether an array contains neither NaN nor infinity.
+
+    >>> is_finite(np.array([1.0, np.inf]))
+    False
+    """
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _range(node: Node, known: Mapping[Node, Array]) -> str:
-    """Describe an operand with the range of its finite values."""
+    """Return a description of an operand with the range of its finite values."""
     array = known[node]
     finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
     span = f" in [{finite.min():.3g}, {finite.max():.3g}]" if finite.size else ""
@@ -40,9 +44,9 @@ def _range(node: Node, known: Mapping[Node, Array]) -> str:
 def first_non_finite(
     outputs: Sequence[Node], values: Mapping[Node, Array]
 ) -> tuple[str, str]:
-    """Evaluate node by node on the reference backend; tell the first one that is not finite, and what helps.
+    """Evaluate node by node on the reference backend; return the first that is not finite, and a remedy.
 
-    Named functions are evaluated as one, so that the answer speaks the model's language.
+    Named functions (softmax …) are evaluated as one operation.
     """
     known = dict(values)
     for node in topological(outputs):
@@ -63,7 +67,7 @@ def first_non_finite(
 
 
 def _layer(node: Node) -> str:
-    """Say where in the model a node stands: the layer whose parameter it reads, or after which layer it comes."""
+    """Return the layer of a node: the one whose parameter it reads, or the nearest one before it."""
     for source in node.sources:
         operand = source
         while operand.op in _MOVES:
@@ -75,7 +79,7 @@ def _layer(node: Node) -> str:
 
 
 def _nearest_parameter(node: Node) -> Node | None:
-    """Return the parameter of a layer that the fewest operations separate from a node."""
+    """Return the nearest parameter of a layer among the ancestors of a node."""
     seen: set[Node] = set()
     level = list(node.sources)
     while level:

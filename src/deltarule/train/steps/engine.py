@@ -1,4 +1,4 @@
-"""Compiled steps of one task, one for each batch size that occurs, which share one state."""
+"""Compiled steps of one task, one per batch size, which share one state."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from deltarule.train.steps.step import StateNames, StepSpec
 
 Rows = npt.NDArray[np.int64]
 Result = TypeVar("Result")
-_POLL_SECONDS = 0.05  # how often the main thread looks at progress and at Ctrl-C
+_POLL_SECONDS = 0.05  # between two checks for progress and Ctrl-C
 
 
 class Engine:
-    """Builds and compiles a step at first use of its batch size, and hands the state from step to step.
+    """Builds and compiles steps on first use of their batch size, and owns the state.
 
-    The state that callers see leaves a program's constants out, so that it is the same for all batch sizes: those of
-    the step, and before them what ``extra_constants`` gives for its batch size whenever a state is loaded.
+    The state of this interface excludes the constants of the programs, so it is the same for all batch sizes: the
+    constants of the step and, before them, the result of ``extra_constants`` for the batch size are added on loading.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Engine:
         self.compile_seconds = 0.0
 
     def twin(self) -> Engine:
-        """Return an engine with the same steps and machine code and a state of its own; both may run at once."""
+        """Return an engine with the same machine code and a separate state; both may run concurrently."""
         other = Engine(self._make, self._backend.name, self._threads)
         other._steps = dict(self._steps)
         other._runners = {size: runner.twin() for size, runner in self._runners.items()}
@@ -68,7 +68,7 @@ class Engine:
         return next(iter(self._steps.values())).names
 
     def prepare(self, size: int) -> StepRunner:
-        """Return the runner for a batch size, compiled."""
+        """Return the compiled runner for a batch size."""
         step = self.step(size)
         if size not in self._runners:
             start = time.perf_counter()
@@ -80,22 +80,22 @@ class Engine:
 
     @property
     def has_state(self) -> bool:
-        """Whether a state was loaded."""
+        """Whether a state has been loaded."""
         return self._holder is not None or self._state is not None
 
     def load(self, state: Sequence[Array]) -> None:
-        """Take over a state; its arrays are not to be written to afterwards."""
+        """Load a state; its arrays must not be modified afterwards."""
         self._state, self._holder = list(state), None
 
     def read(self, part: slice = slice(None)) -> list[Array]:
-        """Return copies of the state, or of a part of its arrays."""
+        """Return copies of the state, or of a slice of its arrays."""
         if self._holder is None:
             return [array.copy() for array in (self._state or [])[part]]
         own = range(len(self.step(self._holder).names.all))[part]
         return self._runners[self._holder].read(slice(own.start, own.stop))
 
     def view(self) -> list[Array]:
-        """Return the numbers of the state where they lie, in any shape: to be read before the next run."""
+        """Return the arrays of the state without copying, in any shape, valid until the next run."""
         if self._holder is None:
             return list(self._state or ())
         return self._runners[self._holder].look()[
@@ -103,7 +103,7 @@ class Engine:
         ]
 
     def snapshot(self) -> list[Array]:
-        """Return the state as it is now, for keeps; what was loaded and not run yet is not copied."""
+        """Return the current state; it is copied only if a step has run since loading."""
         return list(self._state or ()) if self._holder is None else self.read()
 
     def run(
@@ -127,19 +127,23 @@ class Engine:
 
     @property
     def steps_done(self) -> int:
-        """Steps finished in the run that is at work."""
+        """Number of steps that the current run has finished."""
         runner = self._runners.get(self._holder or 0)
         return runner.steps_done if runner is not None else 0
 
     def stop(self) -> None:
-        """Ask the run that is at work to end after its current step."""
+        """Ask the current run to end after the current step."""
         runner = self._runners.get(self._holder or 0)
         if runner is not None:
             runner.stop()
 
 
 def in_background(work: Callable[[], Result], watch: Callable[[], None]) -> Result:
-    """Run ``work`` in a thread of its own while this one calls ``watch`` every now and then; hand on what it raises."""
+    """Run ``work`` in a thread while this thread calls ``watch`` periodically; return its result or raise its error.
+
+    >>> in_background(lambda: 2 + 2, watch=lambda: None)
+    4
+    """
     results: list[Result] = []
     errors: list[BaseException] = []
 

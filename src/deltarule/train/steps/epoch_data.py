@@ -1,4 +1,4 @@
-"""What an epoch sees: the training data as they are, or a changed copy that is new in each epoch."""
+"""The training data of an epoch: the arrays themselves, or a copy that is augmented anew in every epoch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STREAM_STRIDE = 16  # random streams reserved for each augmentation of a list
 
 
 def fingerprint(arrays: Sequence[npt.NDArray[Any]]) -> str:
-    """Return a checksum of arrays, with their types and shapes.
+    """Return a checksum of arrays, including their types and shapes.
 
     >>> fingerprint([np.zeros(3)]) == fingerprint([np.zeros(3)]) != fingerprint([np.zeros((3, 1))])
     True
@@ -37,10 +37,20 @@ def fingerprint(arrays: Sequence[npt.NDArray[Any]]) -> str:
 
 @final
 class EpochData:
-    """The arrays of every epoch: a function of the data, the seed and the epoch's number, so that runs resume.
+    """The arrays of every epoch, a function of the data, the seed and the epoch, so that runs can resume.
 
-    Augmentations change the inputs alone, ``data.augment.Mixup`` inputs and targets. One epoch's copy is in memory
-    beside the data. ``chosen`` are the rows that are trained on, all by default; without changes nothing is copied.
+    Augmentations change the inputs only, ``data.augment.Mixup`` inputs and targets. One epoch's copy is in memory
+    besides the data; without augmentation nothing is copied.
+
+    Args:
+        arrays: Inputs, targets and, optionally, weights.
+        augment: An augmentation or a list of them.
+        seed: Seed of the augmentations.
+        chosen: The rows to train on; None for all.
+
+    >>> data = EpochData([np.arange(4.0), np.arange(4)], chosen=np.array([0, 2]))
+    >>> data.n_samples, data.rows(np.array([1, 0])).tolist()
+    (2, [2, 0])
     """
 
     def __init__(
@@ -62,7 +72,7 @@ class EpochData:
                     "fit augment",
                     expected="an augmentation such as data.augment.RandomFlip(), or a list of them",
                     got=repr(augmentation),
-                    hint="A function takes (inputs, seed, epoch) and gives new inputs.",
+                    hint="A function takes (inputs, seed, epoch) and returns new inputs.",
                 )
         copied = bool(self._augmentations) and chosen is not None
         self.arrays = [array[chosen] for array in arrays] if copied else list(arrays)
@@ -71,7 +81,7 @@ class EpochData:
         self._epoch, self._epoch_arrays = -1, self.arrays
 
     def of(self, epoch: int) -> list[Array]:
-        """Return the arrays of an epoch (from 0); the same list as long as nothing changes."""
+        """Return the arrays of an epoch (from 0); without augmentation, always the same list."""
         if self._augmentations and epoch != self._epoch:
             self._epoch_arrays = self._augmented(epoch)
             self._epoch = epoch
@@ -79,15 +89,15 @@ class EpochData:
 
     @property
     def n_samples(self) -> int:
-        """Examples that are trained on."""
+        """Number of examples to train on."""
         return len(self.arrays[0]) if self._chosen is None else len(self._chosen)
 
     def rows(self, order: Rows) -> Rows:
-        """Return where examples stand in the arrays, by their numbers among those that are trained on."""
+        """Return the rows of the arrays for positions among the examples to train on."""
         return order if self._chosen is None else self._chosen[order]
 
     def parts(self, order: Rows, ends: Iterable[int]) -> tuple[Rows, Iterable[int]]:
-        """Return ``rows(order)`` of an order that is made part by part, itself made so."""
+        """Return ``rows(order)`` for an order that is computed part by part, also part by part."""
         if self._chosen is None:
             return order, ends
         chosen, found = self._chosen, np.empty_like(order)
@@ -103,14 +113,14 @@ class EpochData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A checksum of the data before any change, and of which are trained on."""
+        """A checksum of the data before augmentation, and of the rows to train on."""
         return fingerprint(
             self.arrays if self._chosen is None else [*self.arrays, self._chosen]
         )
 
     @property
     def description(self) -> str:
-        """What is done to the data, the same in every process."""
+        """A description of the augmentations, the same in every process."""
         return ", ".join(
             repr(augmentation)
             if isinstance(augmentation, (Augmentation, Mixup))
@@ -136,7 +146,7 @@ class EpochData:
                 "fit augment",
                 expected=f"{len(self.arrays[0])} changed examples, numbers",
                 got=f"{inputs.dtype} {inputs.shape}",
-                hint="An augmentation changes every example and leaves none out.",
+                hint="An augmentation must return as many examples as it is given.",
             )
         changed: list[Any] = [
             inputs.astype(self.arrays[0].dtype, copy=False),

@@ -1,6 +1,6 @@
-"""The order of the rows of every epoch, made while the epoch before is at work where there are many rows.
+"""Shuffled row orders of epochs, prefetched in a thread during the previous epoch if there are many rows.
 
-The first epoch has none before it: its steps begin as soon as the first part of its order is made.
+The steps of the first epoch begin as soon as the first part of its order is ready.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import numpy as np
 
 from deltarule.train.steps.engine import Rows
 
-# rows from which on an order takes longer than it takes to start a thread
+# number of rows above which shuffling takes longer than starting a thread
 _PREFETCH_ROWS = 1 << 17
-Parts = tuple[Rows, Iterable[int]]  # rows, and up to where they are made
+Parts = tuple[
+    Rows, Iterable[int]
+]  # rows, and the ends of their parts as these become ready
 
 
 @final
 class EpochOrder:
-    """The rows of an epoch, of which a thread may be making the rest.
+    """The row order of an epoch, which a thread may still be computing.
 
     >>> order = EpochOrder(lambda: np.arange(9))
     >>> order.publish(np.arange(9), 5)
@@ -35,13 +37,13 @@ class EpochOrder:
         self._condition = threading.Condition()
 
     def publish(self, rows: Rows, ready: int) -> None:
-        """Hand over the rows, of which the first ``ready`` are made."""
+        """Publish the rows, of which the first ``ready`` are valid."""
         with self._condition:
             self._rows, self._ready = rows, ready
             self._condition.notify_all()
 
     def compute(self, parts: Callable[[], Parts]) -> None:
-        """Make the rows part by part; what goes wrong is told where they are asked for, which makes them again."""
+        """Compute the rows part by part; after an error ``rows`` computes them again, and raises it."""
         try:
             rows, ends = parts()
             for end in ends:
@@ -52,7 +54,7 @@ class EpochOrder:
                 self._condition.notify_all()
 
     def rows(self, start: int, stop: int, least: int) -> Rows:
-        """Return the rows from ``start`` on, a multiple of ``least`` and at most up to ``stop``: those made so far."""
+        """Return the ready rows in [start, stop): at least ``least``, and a multiple of it."""
         with self._condition:
             self._condition.wait_for(
                 lambda: self._ready >= start + least or self._failed
@@ -66,9 +68,13 @@ class EpochOrder:
 
 @final
 class EpochOrders:
-    """Gives the order of every epoch, the same values whether they were made beforehand or not.
+    """The row orders of all epochs; prefetching does not change them.
 
-    ``order`` makes one at once, ``parts`` part by part, where it is waited for.
+    Args:
+        order: Computes the order of an epoch.
+        n_rows: Number of rows.
+        epochs: Number of epochs.
+        parts: Computes the order of an epoch part by part, for an order that is needed at once.
 
     >>> orders = EpochOrders(lambda epoch: np.arange(3) + epoch, 3, epochs=2)
     >>> orders.of(0).rows(0, 3, 3).tolist(), orders.of(1).rows(0, 3, 3).tolist()
@@ -84,12 +90,12 @@ class EpochOrders:
     ) -> None:
         self._order, self._epochs = order, epochs if n_rows >= _PREFETCH_ROWS else 0
         self._parts = parts
-        self._epoch = -1  # that is being made, or is made
+        self._epoch = -1  # that is being computed, or is ready
         self._made: EpochOrder | None = None
         self._maker: threading.Thread | None = None
 
     def prefetch(self, epoch: int) -> None:
-        """Begin with the order of an epoch that comes next, in a thread of its own."""
+        """Start computing the order of the next epoch in a thread."""
         if epoch >= self._epochs or epoch == self._epoch:
             return
         before, soon = self._maker, None if self._maker else self._parts
@@ -111,7 +117,7 @@ class EpochOrders:
         self._maker.start()
 
     def of(self, epoch: int) -> EpochOrder:
-        """Return the order of an epoch, and begin with that of the next."""
+        """Return the order of an epoch, and prefetch that of the next."""
         order, self._made = (self._made if epoch == self._epoch else None), None
         if order is None:
             order, rows = EpochOrder(lambda: self._order(epoch)), self._order(epoch)

@@ -1,4 +1,4 @@
-"""Ctrl-C while training: noticed at once, obeyed after the step that is at work, so that nothing is half done."""
+"""Ctrl-C during training: the run ends after the current step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from types import FrameType, TracebackType
 
 
 class Interrupt:
-    """A context in which the first Ctrl-C sets ``requested`` and calls ``notify``; a second one raises as usual.
+    """A context in which the first Ctrl-C sets ``requested`` and calls the callback; a second one raises as usual.
 
-    In a thread other than the main one, or where a program has its own handler, nothing is changed.
+    Outside the main thread, and if the program has its own handler, the context does nothing.
+
+    >>> with Interrupt() as interrupt:
+    ...     interrupt.request()
+    >>> interrupt.requested
+    True
     """
 
     def __init__(self) -> None:
@@ -37,15 +42,15 @@ class Interrupt:
             self._installed = False
 
     def on_interrupt(self, notify: Callable[[], None]) -> None:
-        """Say what to call when Ctrl-C comes."""
+        """Set the function to call on Ctrl-C."""
         self._notify = notify
 
     def clear_callback(self) -> None:
-        """Forget what to call, and all that it holds on to."""
+        """Remove the function to call on Ctrl-C."""
         self._notify = _nothing
 
     def request(self) -> None:
-        """Ask for an end, as Ctrl-C does."""
+        """Request the end of the run, as Ctrl-C does."""
         self.requested = True
         self._notify()
 

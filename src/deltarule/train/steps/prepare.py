@@ -1,4 +1,4 @@
-"""From what a person hands over to what a step program takes: checked arrays of the model's element type."""
+"""Check inputs, targets and weights, and convert them to the model's element type."""
 
 from __future__ import annotations
 
@@ -25,14 +25,23 @@ ClassWeight = str | Mapping[int, float] | Sequence[float] | None
 
 
 def model_dtype(model: Trainable) -> DType:
-    """Return the element type of the model's parameters and state (float32 where it has none)."""
+    """Return the element type of the model's parameters and state; float32 if it has none.
+
+    >>> from deltarule import nn
+    >>> print(model_dtype(nn.Linear(2, 1).astype("float64")))
+    float64
+    """
     named = (*model.named_parameters(), *model.named_state())
     kinds = [tensor.dtype for _, tensor in named if tensor.dtype.is_float]
     return dtypes.promote(*kinds) if kinds else dtypes.FLOAT32
 
 
 def as_model_input(x: Array, kind: DType) -> Array:
-    """Return floats and truth values in the model's element type; whole numbers stay (indices, grey levels)."""
+    """Return floats and booleans in the model's element type; integers (indices, grey levels) stay integers.
+
+    >>> as_model_input(np.zeros(2), dtypes.FLOAT32).dtype, as_model_input(np.arange(2), dtypes.FLOAT32).dtype
+    (dtype('float32'), dtype('int64'))
+    """
     if x.dtype.kind not in "fb":
         return np.ascontiguousarray(x)
     if x.dtype.name == kind.name and x.flags.c_contiguous:
@@ -43,7 +52,7 @@ def as_model_input(x: Array, kind: DType) -> Array:
 
 
 def _require_range(x: Array, kind: DType) -> None:
-    """Raise DataError for numbers that would become infinite in the model's narrower type."""
+    """Raise DataError for values that overflow in the model's element type."""
     largest = np.finfo(kind.name).max
     if x.size and max(x.max(), -x.min()) > largest:
         place = np.argwhere(np.abs(x) > largest)[0]
@@ -51,14 +60,19 @@ def _require_range(x: Array, kind: DType) -> None:
             "inputs",
             expected=f"numbers up to {largest:.3g}, the largest of the model's {kind}",
             got=f"{x[tuple(place)]} in row {int(place[0])}",
-            hint="Scale the inputs to mean 0 and deviation 1, or give the model float64 parameters.",
+            hint="Standardize the inputs to mean 0 and deviation 1, or give the model float64 parameters.",
         )
 
 
 def targets_for(y: Array, loss: Loss, kind: DType) -> Array:
-    """Return labels as int64, numbers in the model's element type; a binary loss takes its labels as numbers.
+    """Return class labels as int64, other targets (also binary labels) in the model's element type.
 
-    Raises DataError for targets outside the loss's domain: [0, 1] for a sigmoid, ±1 for a hinge.
+    Raises:
+        DataError: For targets outside the domain of the loss: [0, 1] for a sigmoid, ±1 for a hinge loss.
+
+    >>> from deltarule import losses
+    >>> targets_for(np.array([0, 1]), losses.get("cross_entropy"), dtypes.FLOAT32).dtype
+    dtype('int64')
     """
     if loss.link == "sign":
         _require(
@@ -92,7 +106,7 @@ def _require(y: Array, fits: Array, loss: Loss, expected: str, hint: str) -> Non
 
 
 def _classes(y: Array) -> Array:
-    """Return the label of every example, from labels (N,), a column of labels (N, 1) or one-hot rows (N, K)."""
+    """Return class labels (N,) from labels (N,), a column of labels (N, 1) or one-hot rows (N, K)."""
     if y.ndim == 2 and y.shape[1] > 1:
         return np.asarray(y.argmax(axis=1))
     labels = y.reshape(-1) if y.ndim == 2 else y
@@ -105,7 +119,7 @@ def _classes(y: Array) -> Array:
             "class_weight",
             expected="labels 0, 1, … or one-hot rows as targets",
             got=f"targets of shape {y.shape}",
-            hint="Hand over sample_weight, one weight an example.",
+            hint="Use sample_weight, one weight per example.",
         )
     return labels.astype(np.int64)
 
@@ -116,7 +130,7 @@ def _class_table(
     n_classes: int,
     rows: Rows | None,
 ) -> Array:
-    """Return one weight a class."""
+    """Return one weight per class."""
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ArgumentError(
@@ -141,7 +155,7 @@ def _class_table(
 
 
 def _balanced(labels: Array, n_classes: int) -> Array:
-    """Return N/(K·n_c) by the labels given, for a class that is held out altogether 1: no row has its weight."""
+    """Return N/(K·n_c) for each class c of the training labels, and 1 for a class without training rows."""
     counts = np.bincount(labels, minlength=n_classes)
     present = np.count_nonzero(counts)
     return np.where(counts > 0, len(labels) / (present * np.maximum(counts, 1)), 1.0)
@@ -154,10 +168,19 @@ def with_class_weight(
     rows: Rows | None,
     ignore_label: int | None = None,
 ) -> list[Array]:
-    """Return [x, y, weight] with the weights of the examples' classes, times their own where there are three arrays.
+    """Return [x, y, weight], where the weight of an example is its class weight times its sample weight.
 
-    ``rows`` are those that are trained on (None: all); "balanced" counts these alone. Labels ``ignore_label`` have
-    no class: "balanced" leaves them out, and their own weight is 1.
+    Args:
+        model: The model, whose element type the weights get.
+        arrays: [x, y] or [x, y, sample weight].
+        class_weight: As for ``fit``; None returns ``arrays``.
+        rows: The training rows, from which "balanced" counts classes; None for all.
+        ignore_label: A label without a class: its weight is 1, and "balanced" does not count it.
+
+    >>> from deltarule import nn
+    >>> arrays = [np.zeros((4, 2)), np.array([0, 0, 0, 1])]
+    >>> with_class_weight(nn.Linear(2, 2), arrays, {1: 3.0}, rows=None)[2].tolist()
+    [1.0, 1.0, 1.0, 3.0]
     """
     if class_weight is None:
         return arrays
@@ -209,13 +232,19 @@ def prepared(
     sample_weight: Any = None,
     where: str = "fit",
 ) -> list[Array]:
-    """Return checked [x, y] or [x, y, weight] in the model's element type."""
+    """Return checked arrays [x, y] or [x, y, weight] in the model's element type.
+
+    >>> from deltarule import losses, nn
+    >>> arrays = prepared(nn.Linear(2, 3), [[1.0, 2.0]], [2], losses.get("cross_entropy"))
+    >>> [array.dtype.name for array in arrays]
+    ['float32', 'int64']
+    """
     if targets is None:
         raise ArgumentError(
             f"{where} targets",
             expected="one target for each example",
             got="None",
-            hint="An autoencoder is fitted with fit(X, X).",
+            hint="Train an autoencoder with fit(X, X).",
         )
     x, y = check_arrays(inputs, targets, where=where)
     labels = np.asarray(y)
@@ -228,7 +257,7 @@ def prepared(
 def check_outputs(
     model: Trainable, arrays: Sequence[Array], loss: Loss, where: str = "fit"
 ) -> Tensor:
-    """Raise where model, targets and loss do not fit together; return the model's output as an expression."""
+    """Check that model, targets and loss are compatible; return the model's output as an expression."""
     x, *_ = columns(arrays)
     batch = len(arrays[0])
     output = output_of(model, x.symbol(batch))
@@ -239,7 +268,7 @@ def check_outputs(
 def check_targets(
     output: Shape, arrays: Sequence[Array], loss: Loss, where: str
 ) -> None:
-    """Raise where targets do not fit the loss and outputs of this shape."""
+    """Check that targets are compatible with the loss and with outputs of this shape."""
     _, y, *_ = columns(arrays)
     loss.check(output, (len(arrays[0]), *y.shape), y.dtype)
     if y.dtype.is_integer and len(y.shape) + 1 == len(output) - 1:
@@ -254,9 +283,13 @@ def check_targets(
 
 
 def strata(targets: Array, loss: Loss) -> Array | None:
-    """Return the class of every example, whose shares a split keeps; None where targets are numbers.
+    """Return the class of every example for a stratified split; None for regression.
 
-    Classes are whole labels (N,) or (N, 1), one-hot rows (N, K), and for a loss of two classes 0 and 1 or −1 and 1.
+    Classes are integer labels (N,) or (N, 1), one-hot rows (N, K), and for binary losses 0 and 1 or −1 and 1.
+
+    >>> from deltarule import losses
+    >>> strata(np.eye(3), losses.get("cross_entropy")).tolist()
+    [0, 1, 2]
     """
     if targets.ndim == 2 and targets.shape[1] > 1:
         one_hot = ((targets == 0) | (targets == 1)).all() and (
@@ -275,9 +308,15 @@ def strata(targets: Array, loss: Loss) -> Array | None:
 def held_out(
     arrays: list[Array], fraction: float, seed: int, loss: Loss
 ) -> tuple[Rows | None, list[Array] | None]:
-    """Return (rows to train on, validation arrays), (None, None) without a fraction.
+    """Return the training rows and the validation arrays; (None, None) if the fraction is 0.
 
-    Classes keep their shares, and examples their weights. Training data are not copied.
+    The split is stratified by class, and examples keep their weights. Training data are not copied.
+
+    >>> from deltarule import losses
+    >>> arrays = [np.zeros((10, 2)), np.arange(10) % 2]
+    >>> rows, held = held_out(arrays, 0.2, seed=0, loss=losses.get("cross_entropy"))
+    >>> len(rows), len(held[0])
+    (8, 2)
     """
     if isinstance(fraction, bool) or not isinstance(fraction, Real):
         raise ArgumentError(
@@ -303,7 +342,7 @@ def held_out(
 
 
 def checked_seed(value: object) -> int:
-    """Return a seed, which is one word of the random numbers' key.
+    """Return a seed in [0, 2³²) as an int.
 
     >>> checked_seed(np.int64(7))
     7

@@ -1,4 +1,4 @@
-"""A record of the steps that were run, so that a step can be done again: to go back before one that went wrong."""
+"""A log of the steps since a snapshot of the state, so that steps can be replayed to locate a NaN or infinity."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from deltarule.runtime.buffers import Array
 from deltarule.train.steps.divergence import first_non_finite, is_finite
 from deltarule.train.steps.engine import Engine, Rows
 
-_SNAPSHOT_SECONDS = 5.0  # how much training a replay may have to repeat
+_SNAPSHOT_SECONDS = 5.0  # upper bound of the training that a replay repeats
 _KEPT = "The model keeps the weights from before this step."
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Steps that ran in one call."""
+    """Consecutive steps of one batch size that ran in one call."""
 
     rows: Rows
     size: int
@@ -31,7 +31,7 @@ class Chunk:
 
 
 class NonFiniteWeightsError(Exception):
-    """A weight became NaN or infinite some steps ago: the error to raise, and how many steps count."""
+    """A weight became NaN or infinite in an earlier step: the error to raise, and the number of valid steps."""
 
     def __init__(self, error: DivergenceError, steps: int) -> None:
         super().__init__(str(error))
@@ -39,9 +39,9 @@ class NonFiniteWeightsError(Exception):
 
 
 class ReplayLog:
-    """Runs pieces on an engine and remembers them since the last snapshot of the state, so that steps can be redone.
+    """Runs chunks of steps on an engine and logs them since the last snapshot of the state.
 
-    Steps are pure and exact, so running them again from the snapshot gives the state before any later step.
+    Steps are pure and deterministic, so replaying them from the snapshot restores the state before any later step.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class ReplayLog:
         self._chunks: list[Chunk] = []
 
     def clear(self) -> None:
-        """Forget what was run; the next piece begins with a snapshot."""
+        """Clear the log; the next chunk begins with a snapshot."""
         self._snapshot, self._chunks = None, []
 
     def set_data(self, arrays: Sequence[Array]) -> None:
-        """Go on with other data; what was run on those before can't be run again."""
+        """Continue with other arrays; the log of steps on the previous ones is cleared."""
         if arrays is not self._arrays:
             self._arrays = arrays
             self.clear()
@@ -70,7 +70,7 @@ class ReplayLog:
     def run(
         self, rows: Rows, size: int, first_step: int, scalars: tuple[float, ...]
     ) -> npt.NDArray[np.float64]:
-        """Run a piece and return its metrics."""
+        """Run a chunk and return its metrics."""
         now = time.perf_counter()
         if self._snapshot is None or now - self._taken > _SNAPSHOT_SECONDS:
             state = self._engine.snapshot()
@@ -86,11 +86,11 @@ class ReplayLog:
             metrics = self._rerun(self._chunks[-1])
         except (
             DataError
-        ):  # found on the way, in the middle of an update: back to before the piece
+        ):  # raised in the middle of an update: restore the state before the chunk
             self._rewind(0)
             raise
         done = len(metrics) * size
-        if done < len(rows):  # it was stopped
+        if done < len(rows):  # stopped
             self._chunks[-1] = replace(self._chunks[-1], rows=rows[:done])
         return metrics
 
@@ -101,7 +101,7 @@ class ReplayLog:
         )
 
     def restore(self) -> int | None:
-        """Go back to the last snapshot without waiting for a piece that may be at work; return the step it is from."""
+        """Restore the last snapshot without waiting for a running chunk; return its step."""
         if self._snapshot is None:
             return None
         self._engine.stop()
@@ -109,7 +109,7 @@ class ReplayLog:
         return self._chunks[0].first_step
 
     def _rewind(self, steps: int) -> Chunk:
-        """Put the engine before step ``steps`` of the last piece, or before the last step of the piece before."""
+        """Restore the state before step ``steps`` of the last chunk (−1: the last step of the previous chunk)."""
         *before, last = self._chunks
         if steps < 0:
             last = before.pop()
@@ -142,10 +142,10 @@ class ReplayLog:
         }
 
     def loss_error(self, step: int, loss: float) -> tuple[DivergenceError, int]:
-        """Return the error for a loss that is not finite, ``step`` steps into the last piece, and how many steps count.
+        """Return the error for a NaN or infinite loss in a step of the last chunk, and the number of valid steps.
 
-        The engine is back before the step that went wrong: the one whose loss it is, or the first one that left a
-        weight that is not finite.
+        The state is restored to that before the failing step: the step of this loss, or the first step whose update
+        produced a weight that is not finite.
         """
         chunk = self._rewind(step)
         program, values = self._values(chunk)
@@ -160,9 +160,10 @@ class ReplayLog:
         ), chunk.first_step
 
     def weights_error(self) -> tuple[DivergenceError, int] | None:
-        """Return the error for the first step that left a weight that is not finite; None if it was so before all.
+        """Return the error for the first update that gave a NaN or infinite weight, and the number of valid steps.
 
-        The engine is back before that step, which counts: its loss was finite.
+        The state is restored to that before the step, which is valid: its loss was finite. None if the snapshot itself
+        has weights that are not finite.
         """
         if self._snapshot is None or self._non_finite(self._snapshot) is not None:
             return None
@@ -177,7 +178,7 @@ class ReplayLog:
         return None
 
     def _bisect(self, chunk: Chunk, state: list[Array]) -> tuple[DivergenceError, int]:
-        """Find, by halves, the step of a piece that breaks a weight, and go back before it."""
+        """Find the step of a chunk that produces such a weight by bisection, and restore the state before it."""
         while len(chunk.rows) > chunk.size:
             n = len(chunk.rows) // chunk.size // 2
             first = replace(chunk, rows=chunk.rows[: n * chunk.size])
@@ -200,7 +201,7 @@ class ReplayLog:
         return self._update_error(chunk, name), chunk.first_step + 1
 
     def _non_finite(self, state: Sequence[Array]) -> str | None:
-        """Return the name of a parameter or of running state that is not finite."""
+        """Return the name of a parameter or running state with a value that is not finite."""
         names = self._engine.names()
         kept = [*names.parameters, *(None for _ in names.slots), *names.running]
         return next(
@@ -213,7 +214,7 @@ class ReplayLog:
         )
 
     def check(self) -> tuple[DivergenceError, int] | None:
-        """Return the error and the steps that count where an update has left a weight that is not finite."""
+        """Return the error and the number of valid steps if a weight is not finite."""
         return (
             self.weights_error()
             if self._non_finite(self._engine.view()) is not None
@@ -224,7 +225,10 @@ class ReplayLog:
         program, values = self._values(chunk)
         what, advice = first_non_finite(program.next_state, values)
         return self._error(
-            chunk, "finite weights", f"an update that breaks {name}: {what}", advice
+            chunk,
+            "finite weights",
+            f"an update that makes {name} NaN or infinite: {what}",
+            advice,
         )
 
     def _error(

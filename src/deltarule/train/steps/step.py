@@ -1,8 +1,8 @@
-"""From a model, a loss and an optimiser to step programs: the whole training step as one pure expression.
+"""Build step programs from a model, a loss and an optimiser: a whole training step as one pure expression.
 
-The state of a step is, in this order: the learned parameters, the optimiser's slots, the model's running state;
-then the constants of the program (frozen parameters, class weights …), which every step hands on unchanged.
-Programs for different batch sizes share the first three parts.
+The state of a step consists of the trainable parameters, the optimiser state (slots) and the model's running state,
+then the constants of the program (frozen parameters, class weights …), which every step passes on unchanged. Programs
+for different batch sizes share the first three parts.
 """
 
 from __future__ import annotations
@@ -34,14 +34,18 @@ Regularizer = Callable[[Sequence[tuple[str, Tensor]]], Tensor]
 
 @dataclass(frozen=True)
 class Column:
-    """One input of a batch: its name, the shape of one example, its element type."""
+    """An input of a training step: its name, the shape of one example, and its element type.
+
+    >>> Column("inputs", (28, 28, 1), dtypes.FLOAT32).symbol(32).shape
+    (32, 28, 28, 1)
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: DType
 
     def symbol(self, batch_size: int) -> Tensor:
-        """Return the symbol of a batch."""
+        """Return a symbolic tensor for a batch."""
         return Tensor(
             build.input_node(self.name, (batch_size, *self.shape), self.dtype),
             name=self.name,
@@ -49,7 +53,12 @@ class Column:
 
 
 def columns(arrays: Sequence[Array]) -> tuple[Column, ...]:
-    """Return the columns of inputs, targets and (if there are three arrays) sample weights."""
+    """Return the columns of inputs, targets and, for three arrays, sample weights.
+
+    >>> import numpy as np
+    >>> [column.name for column in columns([np.zeros((5, 2)), np.zeros(5)])]
+    ['inputs', 'targets']
+    """
     names = ("inputs", "targets", "sample_weight")
     return tuple(
         Column(name, array.shape[1:], dtypes.DTYPES[array.dtype.name])
@@ -59,19 +68,36 @@ def columns(arrays: Sequence[Array]) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained or evaluated, and how: the static facts that programs are made of."""
+    """The static description of training or evaluation, from which programs are built.
+
+    Attributes:
+        model: The model.
+        loss: The loss.
+        metrics: The metrics.
+        optimizer: The optimiser; None for evaluation.
+        regularizers: Penalties added to the loss.
+        adjustable_rate: Whether the step takes a factor on the learning rate as an input.
+
+    >>> from deltarule import losses, nn
+    >>> Task(nn.Linear(2, 1), losses.get("mean_squared_error")).loss.name
+    'mean_squared_error'
+    """
 
     model: Trainable
     loss: Loss
     metrics: tuple[Metric, ...] = ()
     optimizer: Optimizer | None = None
     regularizers: tuple[Regularizer, ...] = ()
-    adjustable_rate: bool = False  # whether the host has a factor on the learning rate
+    adjustable_rate: bool = False
 
 
 @dataclass(frozen=True)
 class StateNames:
-    """Names of the state that lives from step to step."""
+    """Names of the state: trainable parameters, optimiser slots, running state.
+
+    >>> StateNames(("weight",), ("000",), ()).all
+    ('weight', '000')
+    """
 
     parameters: tuple[str, ...]
     slots: tuple[str, ...]
@@ -79,17 +105,25 @@ class StateNames:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Return all names in the order of the state."""
+        """All names in the order of the state."""
         return (*self.parameters, *self.slots, *self.running)
 
 
 @dataclass(frozen=True)
 class StepSpec:
-    """A step program for one batch size, with the names of its state and the values of its constants.
+    """The specification of a training or evaluation step for one batch size.
 
-    ``slots`` are the first values of the optimiser's slots. The program's metrics are the loss, the penalty if
-    there is one, then the totals of each metric: ``widths`` says how many each has; last, if ``counts``, how many
-    examples count in the loss.
+    The program's metrics are the loss, the penalty if there is one, the totals of each metric, and last, if ``counts``,
+    the number of examples that count in the loss.
+
+    Attributes:
+        program: The step program.
+        names: The names of its state.
+        constants: The values of its constants.
+        has_penalty: Whether the second metric is the penalty.
+        widths: Number of totals of each metric.
+        counts: Whether the last metric is the number of examples that count.
+        slots: Initial values of the optimiser slots.
     """
 
     program: StepProgram
@@ -102,21 +136,36 @@ class StepSpec:
 
 
 def learned(model: Trainable) -> Named:
-    """Return the model's parameters, each once."""
-    return _once(model.named_parameters())
+    """Return the model's trainable parameters, each once.
+
+    >>> from deltarule import nn
+    >>> [name for name, _ in learned(nn.Linear(2, 1))]
+    ['weight', 'bias']
+    """
+    return _unique(model.named_parameters())
 
 
 def frozen(model: Trainable) -> Named:
-    """Return the parameters that are kept as they are, each once."""
-    return _once(model.named_frozen()) if isinstance(model, HasFrozen) else []
+    """Return the model's frozen parameters, each once.
+
+    >>> from deltarule import nn
+    >>> frozen(nn.Linear(2, 1))
+    []
+    """
+    return _unique(model.named_frozen()) if isinstance(model, HasFrozen) else []
 
 
 def running(model: Trainable) -> Named:
-    """Return what changes in the model without being learned, each once."""
-    return _once(model.named_state())
+    """Return the model's running state, each tensor once.
+
+    >>> from deltarule import nn
+    >>> [name for name, _ in running(nn.BatchNorm(2))]
+    ['running_mean', 'running_variance']
+    """
+    return _unique(model.named_state())
 
 
-def _once(named: Named) -> Named:
+def _unique(named: Named) -> Named:
     return list(
         {id(tensor): (name, tensor) for name, tensor in reversed(named)}.values()
     )[::-1]
@@ -128,15 +177,13 @@ def _scalar(name: str, dtype: DType) -> Tensor:
 
 @dataclass(frozen=True)
 class _Forward:
-    """The value of the objective on a batch, as expressions."""
+    """Loss, penalty, metric totals and next running state of a batch, as expressions."""
 
     loss: Tensor
     penalty: Tensor | None
     totals: list[list[Tensor]]
     state: dict[str, Tensor]
-    counted: Tensor | None = (
-        None  # how many examples count in a mean loss, where not all do
-    )
+    counted: Tensor | None = None  # number of examples in a mean loss, if not all count
 
     @property
     def metrics(self) -> list[Tensor]:
@@ -165,7 +212,7 @@ def _forward(
             f"loss {task.loss.name}",
             expected="one number for a batch",
             got=build.describe(loss.node),
-            hint='Train with reduction="mean" or "sum"; "none" is for looking at single examples.',
+            hint='Train with reduction="mean" or "sum"; "none" gives the losses of single examples.',
         )
     penalties = list(applied.penalties) if mode == "training" else []
     penalties += [
@@ -185,7 +232,7 @@ def _forward(
 
 
 def _penalised(model: Trainable, regularizer: Regularizer) -> Parameters:
-    """Return what a regulariser is given: parameters, or matrices with their zeros where it asks for matrices."""
+    """Return the parameters for a regulariser; dense matrices for sparse weights if it asks for matrices."""
     named = learned(model)
     if getattr(regularizer, "of_matrices", False) and isinstance(model, HasMatrices):
         matrices = dict(model.named_matrices())
@@ -203,9 +250,9 @@ def _sum(scalars: Sequence[Tensor]) -> Tensor:
 def constants_of(
     outputs: Sequence[Node], known: Sequence[Node]
 ) -> tuple[list[Node], list[Array]]:
-    """Return the leaves with a value that the outputs need beside the known inputs, and these values.
+    """Return the leaves with a value that the outputs need besides the known inputs, and these values.
 
-    They come in the order of the expressions, which a new value of a parameter does not change.
+    Their order depends on the expressions only, not on the values of parameters.
     """
     given = set(known)
     nodes = [
@@ -221,7 +268,7 @@ def constants_of(
                 "training step",
                 expected="a model whose output depends on its input, parameters and state",
                 got=f"the symbol {build.describe(node)}, which has no value",
-                hint="Use dr.tensor or dr.parameter for what the model keeps.",
+                hint="Use dr.tensor or dr.parameter for values that the model stores.",
             )
         values.append(value)
     return nodes, values
@@ -242,23 +289,30 @@ def _leaves(named: Named) -> list[Node]:
 def _gradients(
     objective: Tensor, parameters: Named, points: Sequence[Tensor] | None
 ) -> list[Tensor]:
-    """Return ∂objective/∂parameters, taken at ``points`` where an optimiser looks ahead."""
+    """Return ∂objective/∂parameters, evaluated at ``points`` if the optimiser looks ahead."""
     nodes = [tensor.node for _, tensor in parameters]
-    slopes = gradients(objective.node, nodes)
+    found = gradients(objective.node, nodes)
     if points is not None:
-        slopes = substitute(
-            slopes, dict(zip(nodes, (point.node for point in points), strict=True))
+        found = substitute(
+            found, dict(zip(nodes, (point.node for point in points), strict=True))
         )
-    return [Tensor(node) for node in slopes]
+    return [Tensor(node) for node in found]
 
 
 def training_step(
     task: Task, batch_columns: Sequence[Column], batch_size: int
 ) -> StepSpec:
-    """Return the step (parameters, slots, running state, batch, step, seed) → (their next values, metrics)."""
+    """Return the training step: (parameters, slots, running state, batch, step, seed) → (next state, metrics).
+
+    >>> from deltarule import losses, nn, optim
+    >>> task = Task(nn.Linear(2, 1), losses.get("mean_squared_error"), (), optim.get("sgd"))
+    >>> batch = Column("inputs", (2,), dtypes.FLOAT32), Column("targets", (1,), dtypes.FLOAT32)
+    >>> training_step(task, batch, batch_size=8).names.parameters
+    ('weight', 'bias')
+    """
     if task.optimizer is None:
         raise GraphError("training step", expected="an optimiser", got="none")
-    parameters, kept = learned(task.model), running(task.model)
+    parameters, state_tensors = learned(task.model), running(task.model)
     batch = [column.symbol(batch_size) for column in batch_columns]
     step, seed = _scalar("step", dtypes.INT64), _scalar("seed", dtypes.INT64)
     factor = (
@@ -289,16 +343,20 @@ def training_step(
     next_state = [
         *((t + u).astype(t.dtype) for t, u in zip(tensors, updates, strict=True)),
         *(new.astype(old.dtype) for new, old in zip(next_slots, slots, strict=True)),
-        *(forward.state.get(name, t).astype(t.dtype) for name, t in kept),
+        *(forward.state.get(name, t).astype(t.dtype) for name, t in state_tensors),
     ]
-    state = [*_leaves(parameters), *(slot.node for slot in slots), *_leaves(kept)]
+    state = [
+        *_leaves(parameters),
+        *(slot.node for slot in slots),
+        *_leaves(state_tensors),
+    ]
     names = StateNames(
         tuple(name for name, _ in parameters),
         tuple(f"{i:03d}" for i in range(len(slots))),
-        tuple(name for name, _ in kept),
+        tuple(name for name, _ in state_tensors),
     )
     scalars = [] if factor is None else [factor.node]
-    made = _finished(
+    step_spec = _assembled(
         forward,
         names,
         state,
@@ -307,25 +365,27 @@ def training_step(
         (step, seed),
         scalars,
     )
-    return replace(made, slots=first)
+    return replace(step_spec, slots=first)
 
 
 def evaluation_step(
     task: Task, batch_columns: Sequence[Column], batch_size: int
 ) -> StepSpec:
-    """Return the step that leaves the state as it is and gives loss and metrics in inference mode."""
-    parameters, kept = learned(task.model), running(task.model)
+    """Return the evaluation step: it computes loss and metrics in inference mode and leaves the state unchanged."""
+    parameters, state_tensors = learned(task.model), running(task.model)
     batch = [column.symbol(batch_size) for column in batch_columns]
     counters = (_scalar("step", dtypes.INT64), _scalar("seed", dtypes.INT64))
     forward = _forward(task, batch, "inference", None, None)
     names = StateNames(
-        tuple(name for name, _ in parameters), (), tuple(name for name, _ in kept)
+        tuple(name for name, _ in parameters),
+        (),
+        tuple(name for name, _ in state_tensors),
     )
-    state = [*_leaves(parameters), *_leaves(kept)]
-    return _finished(forward, names, state, state, batch, counters, [])
+    state = [*_leaves(parameters), *_leaves(state_tensors)]
+    return _assembled(forward, names, state, state, batch, counters, [])
 
 
-def _finished(
+def _assembled(
     forward: _Forward,
     names: StateNames,
     state: Sequence[Node],
@@ -334,7 +394,7 @@ def _finished(
     counters: tuple[Tensor, Tensor],
     scalars: Sequence[Node],
 ) -> StepSpec:
-    """Simplify, find the constants, and put the program together."""
+    """Simplify the outputs, collect the constants, and assemble the program."""
     outputs = simplify([*next_state, *(t.node for t in forward.metrics)])
     step, seed = (t.node for t in counters)
     batch_nodes = [t.node for t in batch]
@@ -361,7 +421,15 @@ def _finished(
 
 
 def output_of(model: Trainable, batch: Tensor) -> Tensor:
-    """Return the model's output for a batch as an expression; it has to be one tensor."""
+    """Return the model's output for a batch, in inference mode, as an expression.
+
+    Raises:
+        ArgumentError: If ``forward`` does not return one tensor.
+
+    >>> from deltarule import nn
+    >>> output_of(nn.Linear(2, 1), Column("inputs", (2,), dtypes.FLOAT32).symbol(4)).shape
+    (4, 1)
+    """
     output: object = model.apply(batch, mode="inference", seed=None, step=None).output
     if isinstance(output, Tensor):
         return output
@@ -371,7 +439,7 @@ def output_of(model: Trainable, batch: Tensor) -> Tensor:
         got=f"a {type(output).__name__}",
         hint="End forward with return."
         if output is None
-        else "Let forward return one tensor of the graph.",
+        else "Return one tensor from forward.",
     )
 
 
@@ -381,9 +449,20 @@ def prediction_program(
     batch_size: int,
     link: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Program, list[Array]]:
-    """Return the program of the model's output for a batch (through ``link`` if given), and its leaves' values.
+    """Return the program of the model's output for a batch, and the values of its leaves.
 
-    The leaves come first among the inputs, the batch last.
+    The inputs of the program are the leaves, then the batch.
+
+    Args:
+        model: The model.
+        column: Shape and type of an example.
+        batch_size: Examples per call.
+        link: Applied to the output if given (softmax, sigmoid).
+
+    >>> from deltarule import nn
+    >>> program, values = prediction_program(nn.Linear(2, 1), Column("inputs", (2,), dtypes.FLOAT32), 4)
+    >>> program.outputs[0].shape, len(values)
+    ((4, 1), 2)
     """
     batch = column.symbol(batch_size)
     output = output_of(model, batch)
