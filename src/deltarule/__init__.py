@@ -1,4 +1,4 @@
-"""Deltarule: train it, differentiate it, explain it.
+"""Deltarule: a deep-learning library that trains, differentiates and explains models.
 
 ::
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from deltarule import (
     renamed,
-    startup,  # noqa: F401  # first, so that Ctrl-C may interrupt what is imported after it
+    startup,  # noqa: F401  # first, to handle Ctrl-C during the other imports
 )
 from deltarule.tensor.functional import (
     absolute,
@@ -76,7 +76,7 @@ from deltarule.tensor.transforms import (
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:  # editors and type checkers see what is entered on first use
+if TYPE_CHECKING:  # imported lazily below
     from deltarule import data, generative, interop, learners, losses, nn, optim, train
     from deltarule.nn.saving import load
     from deltarule.optim.exam import exam
@@ -90,7 +90,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is entered on first use
     )
     from deltarule.tensor.explain import derive, grade
 
-# Rooms above the tensor, entered on first use so that ``import deltarule`` stays instant.
+# Subpackages that are imported on first use, so that ``import deltarule`` is fast.
 _ROOMS = {
     "data": "data",
     "generative": "generative",

@@ -1,8 +1,8 @@
-"""Calls whose arguments do not fit a signature: one error that names the parameter that was meant.
+"""Errors for calls that do not match a signature, which suggest the intended parameter.
 
-People bring the names of PyTorch, Keras and scikit-learn (``lr``, ``p``, ``kernel_regularizer``). A misspelt or foreign
-keyword, one argument too many or a missing one becomes an ``ArgumentError`` with the parameters that there are;
-nothing is looked at as long as a call succeeds.
+Users may know parameters by their names in PyTorch, Keras or scikit-learn (``lr``, ``p``, ``kernel_regularizer``). A
+misspelt or unknown keyword, a missing or surplus argument raises ArgumentError with the parameters of the signature.
+Successful calls have no overhead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deltarule.errors import ArgumentError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# The names that other libraries use → ours, the first that a signature has.
+# Names in other libraries → names here, of which the first in the signature is suggested.
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "lr": ("learning_rate",),
     "eta": ("learning_rate",),
@@ -145,7 +145,7 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-# Names of parameters in earlier releases → today's name, and today's value.
+# Names of parameters in earlier releases → current name, and conversion of the value.
 FORMER_NAMES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "window": ("kernel_size", _unchanged),
     "rounding": ("ceil_mode", _ceil_mode),
@@ -158,7 +158,7 @@ FORMER_NAMES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 def with_current_names(
     function: Callable[..., Any], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return keyword arguments with those of earlier releases under the names that a signature has today.
+    """Return keyword arguments with names of earlier releases replaced by those of the signature.
 
     >>> def pool(x, kernel_size): ...
     >>> with_current_names(pool, {"window": 2})
@@ -178,7 +178,7 @@ def with_current_names(
 def _renamed(
     function: Callable[..., Any], where: str, kwargs: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Return the arguments under today's names, with a warning; None if no name is a former one."""
+    """Return arguments under their current names, with a warning; None if no former name is used."""
     if not FORMER_NAMES.keys() & kwargs.keys():
         return None
     current = with_current_names(function, kwargs)
@@ -196,7 +196,17 @@ def unfitting(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
 ) -> ArgumentError | None:
-    """Return the error for a call that a signature does not take; None if the call fits, and failed otherwise."""
+    """Return the error for a call that does not match the signature, or None if it matches.
+
+    Args:
+        function: The function.
+        where: Its name in the error message.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+
+    >>> print(unfitting(len, "len", (), {"x": 1}) is None)
+    False
+    """
     signature = inspect.signature(function)
     try:
         signature.bind(*args, **kwargs)
@@ -242,7 +252,7 @@ def _told(
 
 
 def _meant(name: str, names: Sequence[str]) -> str:
-    """Return what was probably meant by a foreign keyword."""
+    """Return a hint to the intended parameter for an unknown keyword."""
     ours = next((one for one in SYNONYMS.get(name, ()) if one in names), None)
     if ours is None and name in ELSEWHERE:
         return ELSEWHERE[name]
@@ -251,7 +261,7 @@ def _meant(name: str, names: Sequence[str]) -> str:
 
 
 def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Return a function whose misspelt, foreign, missing and superfluous arguments end in an ArgumentError.
+    """Return a function that raises ArgumentError for misspelt, unknown, missing and surplus arguments.
 
     >>> @names_arguments
     ... def fit(x, *, learning_rate=0.1): ...
@@ -278,7 +288,7 @@ def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
 
 class NamedArguments(ABCMeta):
-    """The metaclass of what users construct: arguments that a constructor does not take end in an ArgumentError.
+    """Metaclass that raises ArgumentError for arguments that a constructor does not accept.
 
     >>> class Dropout(metaclass=NamedArguments):
     ...     def __init__(self, drop_probability=0.5): ...
@@ -290,9 +300,8 @@ class NamedArguments(ABCMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Construct an instance."""
-        if (args or kwargs) and _constructor(
-            cls
-        ) is _nothing:  # object() takes anything where there is a __new__
+        # object() accepts any arguments if there is a __new__
+        if (args or kwargs) and _constructor(cls) is _nothing:
             raise _told(
                 inspect.signature(_nothing), cls.__name__, (None, *args), kwargs
             )
@@ -313,13 +322,13 @@ class NamedArguments(ABCMeta):
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        """What ``help`` and editors show: the constructor's parameters."""
+        """The parameters of the constructor, for ``help`` and editors."""
         signature = inspect.signature(_constructor(cls))
         return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def _constructor(cls: type) -> Callable[..., Any]:
-    """Return the ``__init__`` that a class has or inherits."""
+    """Return the own or inherited ``__init__`` of a class."""
     found = (
         base.__dict__["__init__"]
         for base in cls.__mro__[:-1]

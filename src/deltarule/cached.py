@@ -1,4 +1,4 @@
-"""A value that is computed at first use and kept, without a lock."""
+"""``cached_property`` without a lock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Value = TypeVar("Value")
 class cached_property(Generic[Value]):  # noqa: N801  # named as in functools, whose place it takes
     """``functools.cached_property`` without the lock that Python 3.11 holds while the value is computed.
 
-    One lock serves all instances of a class, so that threads would wait for one another, and a child process forked
-    meanwhile for ever. Two threads at once may compute the value twice; the first is kept.
+    That lock is shared by all instances of a class: threads wait for one another, and a process forked meanwhile
+    deadlocks. Two concurrent threads may compute the value twice; the first result is kept.
 
     >>> class Square:
     ...     @cached_property

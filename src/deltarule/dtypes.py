@@ -1,7 +1,7 @@
 """Element types and their promotion.
 
-float32 is the default; float64 stays float64; Python scalars are weakly typed (they take the type of the
-tensor that they meet). An integer that meets a float becomes that float; integers promote to the wider one.
+float32 is the default; float64 stays float64. Python scalars are weakly typed: they take the type of the tensor
+operand. Integers promote to floats, and to the wider integer type.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ Scalar = bool | int | float
 
 @dataclass(frozen=True)
 class DType:
-    """An element type: its name as in NumPy, its kind, its width in bits."""
+    """An element type.
+
+    Attributes:
+        name: Name, as in NumPy.
+        kind: "bool", "uint", "int" or "float".
+        bits: Width in bits.
+
+    >>> FLOAT32.is_float, FLOAT32.itemsize
+    (True, 4)
+    """
 
     name: str
     kind: str  # "bool", "uint", "int", "float"
@@ -24,7 +33,7 @@ class DType:
 
     @property
     def is_float(self) -> bool:
-        """Whether values are floating-point numbers (and so can carry a gradient)."""
+        """Whether values are floating-point numbers, which can have a gradient."""
         return self.kind == "float"
 
     @property
@@ -39,7 +48,7 @@ class DType:
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """The least and the greatest value of an integer type.
+        """The smallest and largest value of an integer type.
 
         >>> UINT8.bounds, INT32.bounds
         ((0, 255), (-2147483648, 2147483647))
@@ -59,9 +68,7 @@ INT64: Final = DType("int64", "int", 64)
 FLOAT32: Final = DType("float32", "float", 32)
 FLOAT64: Final = DType("float64", "float", 64)
 
-SHORT_SUM: Final = (
-    32  # longer sums of float32 are added in float64 and rounded once, on every engine
-)
+SHORT_SUM: Final = 32  # longer sums of float32 are accumulated in float64
 
 DTYPES: Final = {
     t.name: t for t in (BOOL, UINT8, UINT32, INT32, INT64, FLOAT32, FLOAT64)
@@ -70,7 +77,7 @@ _RANK: Final = {t: rank for rank, t in enumerate(DTYPES.values())}
 
 
 def dtype(name: str | DType) -> DType:
-    """Return the element type of that name.
+    """Return the element type of a name.
 
     >>> dtype("float32")
     float32
@@ -85,9 +92,9 @@ def dtype(name: str | DType) -> DType:
 
 
 def promote(*types: DType) -> DType:
-    """Return the type that a mixed operation computes in: the highest of bool < uint8 < … < float64.
+    """Return the common type of a mixed operation: the highest of bool < uint8 < … < float64.
 
-    uint32 and int32 meet in int64, which holds the values of both.
+    uint32 and int32 promote to int64, which holds the values of both.
 
     >>> promote(INT64, FLOAT32), promote(UINT32, INT32)
     (float32, int64)
@@ -96,14 +103,16 @@ def promote(*types: DType) -> DType:
     return INT64 if highest is INT32 and UINT32 in types else highest
 
 
-def of_scalar(value: Scalar, beside: DType | None = None) -> DType:
-    """Return the type of a Python scalar that meets a tensor of type ``beside`` (weak typing).
+def of_scalar(value: Scalar, tensor_dtype: DType | None = None) -> DType:
+    """Return the type of a Python scalar in an operation with a tensor of type ``tensor_dtype`` (weak typing).
 
-    >>> of_scalar(0.5, beside=FLOAT64), of_scalar(2, beside=FLOAT32), of_scalar(0.5, beside=INT64)
+    >>> of_scalar(0.5, FLOAT64), of_scalar(2, FLOAT32), of_scalar(0.5, INT64)
     (float64, float32, float32)
     """
     if isinstance(value, bool):
-        return BOOL if beside is None else beside
+        return BOOL if tensor_dtype is None else tensor_dtype
     if isinstance(value, int):
-        return INT64 if beside is None or beside is BOOL else beside
-    return beside if beside is not None and beside.is_float else FLOAT32
+        return INT64 if tensor_dtype is None or tensor_dtype is BOOL else tensor_dtype
+    return (
+        tensor_dtype if tensor_dtype is not None and tensor_dtype.is_float else FLOAT32
+    )

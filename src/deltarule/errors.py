@@ -1,14 +1,14 @@
-"""One exception tree; every message says where, what was expected, what came, and the way out.
+"""Exceptions: every message has the place, what was expected, what was given, and a hint.
 
 ::
 
     DeltaruleError
     ├── ShapeError        shapes that do not fit together            (also a ValueError)
-    ├── DTypeError        an element type that an operation refuses  (also a TypeError)
+    ├── DTypeError        an unsupported element type                (also a TypeError)
     ├── ArgumentError     an argument outside its domain             (also a ValueError)
     ├── DataError         labels, NaN, empty or mismatched data      (also a ValueError)
-    ├── GraphError        an illegal graph or a missing value        (also a ValueError)
-    ├── CheckpointError   a file that is damaged, foreign or missing (also an OSError)
+    ├── GraphError        an invalid graph or a missing value        (also a ValueError)
+    ├── CheckpointError   a damaged, foreign or missing file         (also an OSError)
     ├── DivergenceError   a loss or parameter became NaN or infinite (also an ArithmeticError)
     └── DependencyError   an optional package is not installed       (also an ImportError)
 """
@@ -21,9 +21,13 @@ from deltarule.visible import shown, visible
 
 
 class DeltaruleError(Exception):
-    """Base of all errors raised on purpose by Deltarule.
+    """Base class of all exceptions of Deltarule.
 
-    Parameters: ``where`` (operation, layer or argument), ``expected``, ``got``, ``hint`` (the way out).
+    Attributes:
+        where: The operation, layer or argument.
+        expected: What was expected.
+        got: What was given.
+        hint: How to fix it.
 
     >>> print(ShapeError("matmul", expected="inner sizes to agree", got="(2, 3) @ (4, 5)", hint="transpose one"))
     matmul: expected inner sizes to agree, got (2, 3) @ (4, 5).
@@ -51,27 +55,47 @@ class DeltaruleError(Exception):
 
 
 class ShapeError(DeltaruleError, ValueError):
-    """Shapes that do not fit together."""
+    """Shapes that do not fit together.
+
+    >>> print(ShapeError("reshape", expected="6 elements", got="(4)"))
+    reshape: expected 6 elements, got (4).
+    """
 
 
 class DTypeError(DeltaruleError, TypeError):
-    """An element type that an operation refuses."""
+    """An element type that an operation does not support.
+
+    >>> print(DTypeError("negate", expected="numbers", got="bool"))
+    negate: expected numbers, got bool.
+    """
 
 
 class ArgumentError(DeltaruleError, ValueError):
-    """An argument outside its domain."""
+    """An argument outside its domain.
+
+    >>> print(ArgumentError("alpha", expected="a number ≥ 0", got="-1"))
+    alpha: expected a number ≥ 0, got -1.
+    """
 
 
 class DataError(DeltaruleError, ValueError):
-    """Data that cannot be trained on: bad labels, NaN, empty, mismatched lengths."""
+    """Invalid data: bad labels, NaN, no examples, or mismatched lengths.
+
+    >>> print(DataError("targets", expected="labels", got="NaN"))
+    targets: expected labels, got NaN.
+    """
 
 
 class GraphError(DeltaruleError, ValueError):
-    """An illegal graph, or a graph that lacks a value to be run."""
+    """An invalid graph, or a graph without a value that is needed to run it.
+
+    >>> print(GraphError("backward", expected="a scalar"))
+    backward: expected a scalar.
+    """
 
 
 class CheckpointError(DeltaruleError, OSError):
-    """A checkpoint that is damaged, foreign or missing; the message, which may quote a file, is cut at 500 characters.
+    """A checkpoint that is damaged, foreign or missing; the message is limited to 500 characters.
 
     >>> len(str(CheckpointError("file run.dr", expected="a number", got="7" * 1000, hint="Copy it again."))) <= 500
     True
@@ -88,8 +112,8 @@ class CheckpointError(DeltaruleError, OSError):
         return _cut(super().__str__(), 500)
 
 
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 class DivergenceError(DeltaruleError, ArithmeticError):
@@ -101,13 +125,18 @@ class DependencyError(DeltaruleError, ImportError):
 
 
 class DataWarning(UserWarning):
-    """Something in data or model that is probably not what was meant; training goes on."""
+    """Warning about data or a model that are probably not as intended."""
 
 
 def whole_number(value: object, where: str, least: int | None = None) -> int:
-    """Return a whole number as an int; raises ArgumentError, which names ``where``, for anything else.
+    """Return an integer as an int; raise ArgumentError for anything else.
 
-    NumPy's whole numbers count; truth values and floats do not, and nothing below ``least``.
+    NumPy integers are accepted, booleans and floats are not.
+
+    Args:
+        value: The argument to check.
+        where: Its name in the error message.
+        least: The smallest accepted value.
 
     >>> whole_number(3, "epochs", least=1)
     3
@@ -120,7 +149,7 @@ def whole_number(value: object, where: str, least: int | None = None) -> int:
 
 
 def real_number(value: object, where: str) -> float:
-    """Return a number as an int or float; raises ArgumentError for truth values and anything else.
+    """Return a number as an int or float; raise ArgumentError for booleans and anything else.
 
     >>> real_number(0.5, "momentum")
     0.5

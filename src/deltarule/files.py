@@ -1,9 +1,9 @@
-"""Atomic files: a reader sees the old content or the new one, whole, whatever happens to the writer.
+"""Atomic replacement of files: a reader sees either the old or the new content.
 
-Content goes to a draft in the target's folder, ``.NAME.TOKEN.part``, which is then renamed. The draft is created
-exclusively under a random name, so it follows no link that somebody planted and is shared with no other thread or
-process. Its writer holds a lock on it, which the operating system drops when the process dies: drafts without a lock
-are left over from a process that was killed, and the next writer removes them.
+Content is written to a draft in the same folder, ``.NAME.TOKEN.part``, which is then renamed. The draft is created
+exclusively under a random name, so it follows no symbolic link and is not shared with another thread or process. The
+writer holds a lock on it, which the operating system releases when the process ends: drafts without a lock are left
+over from killed processes and are removed by the next writer.
 """
 
 from __future__ import annotations
@@ -20,14 +20,22 @@ if sys.platform != "win32":
     import fcntl
 
 _SUFFIX = ".part"
-_LONGEST = 48  # characters of the target's name in that of its draft: file systems take 255 bytes in all
+_MAX_PREFIX = (
+    48  # characters of the name in that of the draft, which is limited to 255 bytes
+)
 _swept: set[tuple[Path, str]] = set()
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Replace a file's content in one step; raises OSError, and leaves the old content, where this is not possible.
+    """Replace the content of a file atomically.
 
-    ``mode`` are the permissions of the new file, less those that the process's umask takes away.
+    Args:
+        path: The file.
+        content: The new content.
+        mode: Permissions of the new file, before the umask of the process is applied.
+
+    Raises:
+        OSError: writing failed; the old content is kept.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +43,7 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
     ...     (Path(folder) / "run.dr").read_bytes()
     b'weights'
     """
-    prefix = f".{path.name[:_LONGEST]}."
+    prefix = f".{path.name[:_MAX_PREFIX]}."
     if (path.parent, prefix) not in _swept:
         _swept.add((path.parent, prefix))
         remove_stale_drafts(path.parent, prefix)
@@ -51,7 +59,7 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
 
 @contextlib.contextmanager
 def _draft(folder: Path, prefix: str, mode: int) -> Iterator[tuple[Path, int]]:
-    """Create a draft and lock it; it is removed unless it was renamed."""
+    """Create and lock a draft, which is removed unless it was renamed."""
     flags = (
         os.O_CREAT
         | os.O_EXCL
@@ -64,9 +72,7 @@ def _draft(folder: Path, prefix: str, mode: int) -> Iterator[tuple[Path, int]]:
         handle = os.open(draft, flags, mode)
         if _locked(handle) and os.fstat(handle).st_nlink:
             break
-        os.close(
-            handle
-        )  # another process took it for a stale one, between creation and lock
+        os.close(handle)  # removed as stale by another process before it was locked
         draft.unlink(missing_ok=True)
     try:
         yield draft, handle
@@ -78,7 +84,7 @@ def _draft(folder: Path, prefix: str, mode: int) -> Iterator[tuple[Path, int]]:
 
 
 def _locked(handle: int) -> bool:
-    """Lock a file without waiting; False if another process holds the lock. Some file systems have no locks: True."""
+    """Lock a file without waiting; return False if another process holds the lock, True without locks."""
     if sys.platform == "win32":
         return True
     try:
@@ -91,9 +97,9 @@ def _locked(handle: int) -> bool:
 
 
 def remove_stale_drafts(folder: Path, prefix: str = ".") -> int:
-    """Remove drafts whose writer is gone, those whose name begins with a prefix, and return how many.
+    """Remove drafts of ended processes whose name begins with a prefix, and return their number.
 
-    Only regular files of our own are touched. Where files cannot be locked nothing is removed.
+    Only regular files of the current user are removed, and none if files cannot be locked.
     """
     removed = 0
     try:
@@ -113,7 +119,7 @@ def _is_draft(name: str, prefix: str) -> bool:
 
 
 def _removed(draft: Path) -> bool:
-    """Remove a draft if nobody is writing it."""
+    """Remove a draft that is not being written."""
     if sys.platform == "win32":
         draft.unlink()  # refused while it is open
         return True

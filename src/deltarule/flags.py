@@ -1,7 +1,7 @@
-"""Yes/no arguments: a parameter annotated ``bool`` takes True or False and nothing else.
+"""Checks of boolean arguments: a parameter annotated ``bool`` accepts only True or False.
 
-Any text is true in Python, ``"none"`` and ``"no"`` too, so an unchecked flag is a silently wrong one. Functions are
-checked with ``checks_flags``, classes by it too or, where they are dataclasses, with ``check_fields``.
+Every non-empty string is true in Python, even ``"no"``, so that an unchecked flag may be silently wrong. Functions and
+classes are checked by ``checks_flags``, dataclasses by ``check_fields``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLAG_OR_NONE = frozenset({bool | None, "bool | None"})
 
 
 def flag(value: Any, where: str) -> bool:
-    """Return True or False, also of NumPy's; raise ArgumentError for anything else.
+    """Return a Python or NumPy boolean as a bool; raise ArgumentError for anything else.
 
     >>> flag("no", "Linear bias")
     Traceback (most recent call last):
@@ -29,10 +29,8 @@ def flag(value: Any, where: str) -> bool:
     """
     if value is True or value is False:
         return value
-    if (
-        getattr(getattr(value, "dtype", None), "kind", "") == "b"
-        and getattr(value, "shape", None) == ()
-    ):
+    is_boolean = getattr(getattr(value, "dtype", None), "kind", "") == "b"
+    if is_boolean and getattr(value, "shape", None) == ():
         return bool(value)
     raise ArgumentError(where, expected="True or False", got=_shown(value))
 
@@ -43,7 +41,7 @@ def _shown(value: Any) -> str:
 
 
 def flags_of(function: Callable[..., Any]) -> dict[str, tuple[int | None, bool]]:
-    """Return the yes/no parameters by name: the position (None: by name only), and whether None is allowed too.
+    """Return the boolean parameters by name: position (None for keyword-only), and whether None is allowed.
 
     >>> def f(x, causal: bool = False, *, batched: bool | None = None): ...
     >>> flags_of(f)
@@ -60,8 +58,12 @@ def flags_of(function: Callable[..., Any]) -> dict[str, tuple[int | None, bool]]
 _flags_of_known = functools.lru_cache(maxsize=256)(flags_of)
 
 
+def _is_flag(value: Any, optional: bool) -> bool:
+    return value is True or value is False or (value is None and optional)
+
+
 def checks_flags(function: Callable[P, R], where: str = "") -> Callable[P, R]:
-    """Return the function with its yes/no arguments checked; a function without one is returned as it is.
+    """Return a function with its boolean arguments checked; one without any is returned unchanged.
 
     >>> @checks_flags
     ... def attention(query, causal: bool = False): ...
@@ -82,15 +84,11 @@ def checks_flags(function: Callable[P, R], where: str = "") -> Callable[P, R]:
         for key, place, optional in positions:
             if key in kwargs:
                 value = kwargs[key]
-                if not (
-                    value is True or value is False or (value is None and optional)
-                ):
+                if not _is_flag(value, optional):
                     kwargs[key] = flag(value, f"{name} {key}")
             elif place is not None and place < len(args):
                 value = args[place]
-                if not (
-                    value is True or value is False or (value is None and optional)
-                ):
+                if not _is_flag(value, optional):
                     given = list(args) if given is None else given
                     given[place] = flag(value, f"{name} {key}")
         return function(*(args if given is None else given), **kwargs)
@@ -99,7 +97,7 @@ def checks_flags(function: Callable[P, R], where: str = "") -> Callable[P, R]:
 
 
 def check_constructor(cls: type) -> None:
-    """Let a class of this package check the yes/no arguments of its own constructor."""
+    """Add checks of boolean arguments to the constructor of a class of this package."""
     own = cls.__dict__.get("__init__")
     if (
         own is not None
@@ -109,7 +107,7 @@ def check_constructor(cls: type) -> None:
 
 
 def check_fields(made: Any) -> None:
-    """Raise unless every field of a dataclass that is annotated ``bool`` is True or False."""
+    """Raise ArgumentError unless all fields of a dataclass annotated ``bool`` are True or False."""
     for field in fields(made):
         value = getattr(made, field.name)
         if field.type in _FLAG and value is not True and value is not False:
@@ -119,7 +117,7 @@ def check_fields(made: Any) -> None:
 
 
 def check_parameters(made: Any, names: Callable[..., Any]) -> None:
-    """Raise unless the attributes that a constructor's yes/no parameters were stored in are True or False."""
+    """Raise ArgumentError unless the attributes of the boolean parameters of a constructor are True or False."""
     for name, (_, optional) in _flags_of_known(names).items():
         value = getattr(made, name)
         if not (value is None and optional):
@@ -127,7 +125,7 @@ def check_parameters(made: Any, names: Callable[..., Any]) -> None:
 
 
 def settles_fields(cls: type) -> None:
-    """Let a dataclass check its yes/no fields before its own checks: for ``__init_subclass__`` of a common base."""
+    """Let a dataclass check its boolean fields before ``__post_init__``; for ``__init_subclass__`` of a base."""
     own: Callable[[Any], None] = getattr(cls, "__post_init__", lambda _: None)
     if getattr(own, "settles_fields", False):
         return

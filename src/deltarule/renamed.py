@@ -1,6 +1,6 @@
-"""Old names of modules, so that pickles and imports of earlier releases go on working.
+"""Old names of modules, so that pickles and imports of earlier releases keep working.
 
-A pickle names the module of each of its classes. ``finder`` is asked only for modules that are not found.
+A pickle names the module of each of its classes. The finder is used only for modules that are not found.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ NEW_NAMES: Final = _new_names()
 
 
 class _Alias(Loader):
-    """Gives the module of another name."""
+    """Loader that returns the module of another name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -124,6 +124,9 @@ class _Finder(MetaPathFinder):
 
 
 def install() -> None:
-    """Let the import system find modules by their old names."""
+    """Let the import system find modules by their old names.
+
+    >>> install()  # has no effect the second time
+    """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())

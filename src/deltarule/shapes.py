@@ -1,7 +1,7 @@
 """Shape rules as pure functions on tuples: broadcasting, reduction, contraction, convolution, windows.
 
-A size is a whole number or a ``Dimension``: a size that is not known yet, such as the batch size of a model
-that is summarised or derived without data. Two dimensions are equal only if they are the same object.
+A size is an integer or a ``Dimension``, an unknown size such as the batch size of a model that is summarised or
+derived without data. Two dimensions are equal only if they are the same object.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from deltarule.errors import ArgumentError, ShapeError
 
 @dataclass(frozen=True, eq=False)
 class Dimension:
-    """A size that is not known yet, printed by its name (``N``)."""
+    """An unknown size, printed by its name.
+
+    >>> Dimension("N")
+    N
+    """
 
     name: str
 
@@ -29,7 +33,7 @@ Shape = tuple[Size, ...]
 
 
 def show(shape: Sequence[Size]) -> str:
-    """Format a shape: ``(N, 8, 8, 1)``.
+    """Return a shape as text.
 
     >>> show((3,)), show(())
     ('(3)', '()')
@@ -38,7 +42,11 @@ def show(shape: Sequence[Size]) -> str:
 
 
 def is_static(shape: Iterable[Size]) -> bool:
-    """Whether every size is a number."""
+    """Return whether all sizes are known.
+
+    >>> is_static((2, 3)), is_static((Dimension("N"), 3))
+    (True, False)
+    """
     return all(isinstance(size, int) for size in shape)
 
 
@@ -59,7 +67,7 @@ def count(shape: Iterable[Size]) -> int:
 
 
 def _factors(shape: Iterable[Size]) -> tuple[int, tuple[Dimension, ...]]:
-    """Split an element count into its number and its unknown factors."""
+    """Return the known and the unknown factors of the number of elements."""
     number, unknown = 1, []
     for size in shape:
         if isinstance(size, int):
@@ -85,14 +93,15 @@ def axis(index: int, rank: int, where: str = "axis") -> int:
 def axes(
     indices: int | Sequence[int] | None, rank: int, where: str = "axis"
 ) -> tuple[int, ...]:
-    """Normalise one, several or all (None) axes to a sorted tuple without repetition."""
+    """Normalise one, several or all (None) axes to a sorted tuple of distinct axes.
+
+    >>> axes((-1, 0), 3), axes(None, 2)
+    ((0, 2), (0, 1))
+    """
     if indices is None:
         return tuple(range(rank))
-    listed = (
-        tuple(indices)
-        if isinstance(indices, Iterable) and not isinstance(indices, str)
-        else (indices,)
-    )
+    is_sequence = isinstance(indices, Iterable) and not isinstance(indices, str)
+    listed = tuple(indices) if is_sequence else (indices,)
     normal = sorted(axis(i, rank, where) for i in listed)
     if len(set(normal)) != len(normal):
         raise ShapeError(where, expected="each axis once", got=str(tuple(listed)))
@@ -100,7 +109,7 @@ def axes(
 
 
 def broadcast(*shapes: Shape, where: str = "broadcast") -> Shape:
-    """Return the common shape under NumPy's rule: align right, sizes equal or one of them 1.
+    """Return the common shape by NumPy's rules: aligned right, sizes are equal or one of them is 1.
 
     >>> broadcast((8, 1, 3), (4, 1))
     (8, 4, 3)
@@ -124,26 +133,29 @@ def broadcast(*shapes: Shape, where: str = "broadcast") -> Shape:
 
 
 def reduced(shape: Shape, over: Sequence[int], keepdims: bool = False) -> Shape:
-    """Return the shape after a reduction over normalised axes."""
+    """Return the shape after a reduction over normalised axes.
+
+    >>> reduced((2, 3, 4), (1,)), reduced((2, 3, 4), (1,), keepdims=True)
+    ((2, 4), (2, 1, 4))
+    """
     if keepdims:
         return tuple(1 if i in over else size for i, size in enumerate(shape))
     return tuple(size for i, size in enumerate(shape) if i not in over)
 
 
-def _whole(size: Any) -> Any:
-    """Return NumPy's whole numbers as Python's, everything else as it is."""
-    return (
-        int(size) if isinstance(size, Integral) and not isinstance(size, bool) else size
-    )
+def _as_integer(size: Any) -> Any:
+    """Return NumPy integers as Python integers, anything else unchanged."""
+    is_integer = isinstance(size, Integral) and not isinstance(size, bool)
+    return int(size) if is_integer else size
 
 
 def reshaped(shape: Shape, target: Sequence[Size], where: str = "reshape") -> Shape:
-    """Return ``target`` with its one ``-1`` solved; the number of elements must not change.
+    """Return ``target`` with a ``-1`` inferred; the number of elements must not change.
 
     >>> reshaped((4, 6), (3, -1))
     (3, 8)
     """
-    target = tuple(_whole(size) for size in target)
+    target = tuple(_as_integer(size) for size in target)
     if any(
         not isinstance(size, Dimension) and (type(size) is not int or size < -1)
         for size in target
@@ -182,7 +194,11 @@ def reshaped(shape: Shape, target: Sequence[Size], where: str = "reshape") -> Sh
 
 
 def matmul(left: Shape, right: Shape, where: str = "matmul") -> Shape:
-    """Return the shape of (…, m, k) @ (…, k, n) for equal leading (batch) sizes."""
+    """Return the shape of (…, m, k) @ (…, k, n) for equal leading (batch) sizes.
+
+    >>> matmul((2, 3), (3, 4))
+    (2, 4)
+    """
     if len(left) < 2 or len(left) != len(right) or left[:-2] != right[:-2]:
         raise ShapeError(
             where, expected="equal batch sizes", got=f"{show(left)} @ {show(right)}"
@@ -197,7 +213,7 @@ def matmul(left: Shape, right: Shape, where: str = "matmul") -> Shape:
 
 
 def window_count(size: int, window: int, stride: int, dilation: int = 1) -> int:
-    """Return how many windows fit: ⌊(size − dilation·(window − 1) − 1)/stride⌋ + 1, at least 0.
+    """Return the number of windows: ⌊(size − dilation·(window − 1) − 1)/stride⌋ + 1, at least 0.
 
     >>> window_count(32, 5, 1), window_count(28, 2, 2)
     (28, 14)
@@ -208,7 +224,7 @@ def window_count(size: int, window: int, stride: int, dilation: int = 1) -> int:
 def spatial_tuple(
     value: int | Sequence[int], rank: int, where: str, minimum: int = 0
 ) -> tuple[int, ...]:
-    """Turn one number, or one number per spatial axis, into a tuple of ``rank`` whole numbers.
+    """Return one number, or one for each spatial axis, as a tuple of ``rank`` integers.
 
     >>> spatial_tuple(3, 2, "kernel_size")
     (3, 3)

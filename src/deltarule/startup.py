@@ -1,8 +1,8 @@
-"""Ctrl-C while the program is still importing: one line and status 130, whatever the interpreter is about to do.
+"""Handling of Ctrl-C and SIGTERM while the command line starts and ends.
 
-A KeyboardInterrupt in the middle of an import ends in a traceback, or is swallowed by whoever imports. So while the
-command line starts, and while it ends, an interrupt ends the process at once: there is nothing to finish or undo.
-Who imports the package in a program of their own is not concerned.
+A KeyboardInterrupt during an import shows a traceback, or is caught by the importing code. So while the command line
+starts or ends, Ctrl-C ends the process at once with one line and status 130. Programs that import the package are not
+affected.
 """
 
 from __future__ import annotations
@@ -12,22 +12,16 @@ import signal
 import sys
 from types import FrameType
 
-INTERRUPTED, TERMINATED = (
-    130,
-    143,
-)  # the shell's status for a program that Ctrl-C, or SIGTERM, ended
+INTERRUPTED, TERMINATED = 130, 143  # exit status after Ctrl-C and SIGTERM
 _PROGRAMS = frozenset({"deltarule", "deltarule.exe", "deltarule-script.py"})
 
 
 def is_program() -> bool:
-    """Tell whether this process is the command line: ``deltarule …``, or ``python -m deltarule …`` being located."""
+    """Return whether this process is the command line: ``deltarule …`` or ``python -m deltarule …``."""
     name = sys.argv[0] if getattr(sys, "argv", None) else ""
     folder, base = os.path.split(name)
-    return (
-        name == "-m"
-        or base in _PROGRAMS
-        or (base == "__main__.py" and os.path.basename(folder) == "deltarule")
-    )
+    is_main = base == "__main__.py" and os.path.basename(folder) == "deltarule"
+    return name == "-m" or base in _PROGRAMS or is_main
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -37,33 +31,33 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def leave_at_interrupt() -> None:
-    """End the process at once at Ctrl-C, if nobody else has a handler and this is the main thread."""
+    """Let Ctrl-C end the process at once, unless another handler is set or this is not the main thread."""
     try:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _leave)
-    except ValueError:  # another thread than the main one imports
+    except ValueError:  # imported by a thread other than the main one
         pass
 
 
 def raise_at_interrupt() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt again, as the program's own code expects it."""
+    """Let Ctrl-C raise KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Termination:
-    """SIGTERM handled as Ctrl-C is, so that a run that a scheduler ends writes its file first; a second one kills."""
+    """Handles SIGTERM like Ctrl-C, so that a run ended by a scheduler is saved; a second signal kills."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def listen(self) -> None:
-        """Begin to handle SIGTERM, if this process is the command line and nobody else does."""
+        """Install the handler, if this process is the command line and has no other."""
         if is_program() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._pass_on)
 
     def status(self) -> int:
-        """Return the status of a program that was interrupted."""
+        """Return the exit status of an interrupted program."""
         return TERMINATED if self.asked else INTERRUPTED
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:

@@ -1,7 +1,7 @@
-"""Text from files made safe to show: characters that move the cursor, ring, recolour or reorder become visible.
+"""Escaping of invisible and control characters in text from files.
 
-A name of a column may hold an escape sequence that clears the screen or sets the window's title, or a bidirectional
-control that makes "98" read "89" (Boucher and Anderson, Trojan Source, 2021).
+The name of a column may contain an escape sequence that clears the screen or sets the title of the window, or a
+bidirectional control that displays "98" as "89" (Boucher and Anderson 2021, "Trojan Source").
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-_KEPT = frozenset(
-    "\u200c\u200d"
-)  # joiners, which words of Persian and Hindi and emoji need
+_JOINERS = frozenset("\u200c\u200d")  # needed in Persian, Hindi and emoji
 _CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def _hidden(character: str) -> bool:
-    return unicodedata.category(character) in _CATEGORIES and character not in _KEPT
+    return unicodedata.category(character) in _CATEGORIES and character not in _JOINERS
 
 
 def _escape(character: str) -> str:
@@ -24,9 +22,9 @@ def _escape(character: str) -> str:
 
 
 def visible(text: str, kept: str = "\n\t") -> str:
-    r"""Return the text with control, bidirectional and other invisible characters as escapes such as ``\x1b``.
+    r"""Return the text with control, bidirectional and other invisible characters escaped, e.g. ``\x1b``.
 
-    Line ends and tabs stay; ``shown`` escapes them too.
+    Line breaks and tabs are kept; ``shown`` escapes them too.
 
     >>> print(visible("clear\x1b[2J, reversed \u202e89"))
     clear\x1b[2J, reversed \u202e89
@@ -37,12 +35,16 @@ def visible(text: str, kept: str = "\n\t") -> str:
 
 
 def listed(names: Iterable[object]) -> str:
-    """Return names with commas, each on one line."""
+    """Return names separated by commas, with line breaks escaped.
+
+    >>> listed(["a", "b"])
+    'a, b'
+    """
     return ", ".join(map(shown, names))
 
 
 def shown(name: object) -> str:
-    r"""Return a name (of a column, a class, a file) on one line: as ``visible``, with line ends and tabs escaped.
+    r"""Return a name (of a column, a class, a file) on one line: as ``visible``, with line breaks and tabs escaped.
 
     >>> print(shown("two\nlines"))
     two\nlines

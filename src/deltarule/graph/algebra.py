@@ -133,7 +133,11 @@ def identity(n: int, dtype: dtypes.DType, batch: shapes.Shape = ()) -> Node:
 
 
 def triangle(x: Node, lower: bool, diagonal: int = 0) -> Node:
-    """Set all but the lower (or upper) triangle of the last two axes to zero."""
+    """Set all but the lower (or upper) triangle of the last two axes to zero.
+
+    >>> triangle(build.input_node("A", (3, 3)), lower=True)
+    <where (3, 3) float32>
+    """
     rows, columns = build.iota(x.shape, x.rank - 2), build.iota(x.shape, x.rank - 1)
     beyond = build.less(build.add(rows, diagonal), columns)
     before = build.less(columns, build.add(rows, diagonal))
@@ -221,7 +225,11 @@ def norm(
 
 
 def induced_infinity_norm(a: Node) -> Node:
-    """Return the largest absolute row sum, maxₖ Σⱼ |Aₖⱼ|."""
+    """Return the largest absolute row sum, maxₖ Σⱼ |Aₖⱼ|.
+
+    >>> induced_infinity_norm(build.input_node("A", (3, 3)))
+    <max () float32>
+    """
     return build.maximum_over(build.sum_over(build.absolute(a), -1), -1)
 
 
@@ -229,6 +237,9 @@ def cumulative_product(x: Node, axis: int) -> Node:
     """Return the cumulative product along an axis; integers multiply in int64.
 
     A parallel prefix scan in log₂ n steps (Hillis and Steele 1986).
+
+    >>> cumulative_product(build.input_node("x", (3,)), 0).shape
+    (3,)
     """
     where = shapes.axis(axis, x.rank, "cumprod")
     x = x if x.dtype.is_float else build.cast(x, dtypes.INT64)
@@ -241,7 +252,11 @@ def cumulative_product(x: Node, axis: int) -> Node:
 
 
 def take_along_axis(x: Node, indices: Node, axis: int) -> Node:
-    """Return x[…, indices[…, i, …], …] along an axis; the other sizes must agree."""
+    """Return x[…, indices[…, i, …], …] along an axis; the other sizes must agree.
+
+    >>> take_along_axis(build.input_node("x", (4, 3)), build.iota((4, 1), 0), 1).shape
+    (4, 1)
+    """
     where = shapes.axis(axis, x.rank, "take_along_axis")
     if shapes.reduced(x.shape, (where,)) != shapes.reduced(indices.shape, (where,)):
         raise ShapeError(

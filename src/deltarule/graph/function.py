@@ -72,7 +72,12 @@ def named(
 
 
 def expansion(node: Node) -> Node:
-    """Return the graph of primitives (and other named functions) that a ``CALL`` node abbreviates."""
+    """Return the graph of primitives (and other named functions) that a ``CALL`` node abbreviates.
+
+    >>> from deltarule.graph.functions import relu
+    >>> expansion(relu(build.constant(2.0)))
+    <maximum () float32>
+    """
     known = _expansions.get(node)
     if known is None:
         attributes = {

@@ -15,7 +15,11 @@ from typing import Final
 
 
 class Op(Enum):
-    """A primitive operation; the comment lists operands, attributes and meaning."""
+    """A primitive operation; the comment lists operands, attributes and meaning.
+
+    >>> Op.ADD in ELEMENTWISE
+    True
+    """
 
     # leaves
     INPUT = auto()  # name, uid: a value that is given when the graph is run

@@ -19,7 +19,12 @@ _MAX_ROUNDS = 100  # of rules on one node, in case they do not terminate
 
 
 def with_sources(node: Node, sources: Sequence[Node]) -> Node:
-    """Return a node with other sources of the same shapes and element types."""
+    """Return a node with other sources of the same shapes and element types.
+
+    >>> x, y = build.input_node("x", (3,)), build.input_node("y", (3,))
+    >>> with_sources(build.exp(x), [y]).sources
+    (<y (3) float32>,)
+    """
     if all(new is old for new, old in zip(sources, node.sources, strict=True)):
         return node
     return intern(
@@ -57,7 +62,12 @@ def rewrite(outputs: Sequence[Node], rule: Rule) -> list[Node]:
 
 
 def without_checks(outputs: Sequence[Node]) -> list[Node]:
-    """Return graphs without runtime checks (CHECK nodes)."""
+    """Return graphs without runtime checks (CHECK nodes).
+
+    >>> x = build.input_node("x", (3,))
+    >>> without_checks([build.check(x, build.less(0, x), where="log", expected="x > 0")])
+    [<x (3) float32>]
+    """
     return rewrite(
         outputs, lambda node: node.sources[0] if node.op is Op.CHECK else None
     )
@@ -152,7 +162,12 @@ def specialise(
 
 
 def in_float64(outputs: Sequence[Node], inputs: Mapping[Node, Node]) -> list[Node]:
-    """Return the same expressions computed in float64; ``inputs`` maps each float INPUT to one in float64."""
+    """Return the same expressions computed in float64; ``inputs`` maps each float INPUT to one in float64.
+
+    >>> x, y = build.input_node("x", (3,)), build.input_node("y", (3,), FLOAT64)
+    >>> in_float64([build.exp(x)], {x: y})
+    [<exp (3) float64>]
+    """
 
     def in_double(value: Any) -> Any:
         return FLOAT64 if value is FLOAT32 else value

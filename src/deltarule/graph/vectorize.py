@@ -18,7 +18,11 @@ from deltarule.graph.op import ELEMENTWISE, LEAVES, Op
 
 @dataclass(frozen=True)
 class Operand:
-    """An operand of a vectorized node: with a batch axis in front (``batched``), or shared by the whole batch."""
+    """An operand of a vectorized node: with a batch axis in front (``batched``), or shared by the whole batch.
+
+    >>> Operand(build.input_node("x", (3,)), batched=False).with_batch_axis(5)
+    <broadcast (5, 3) float32>
+    """
 
     node: Node
     batched: bool

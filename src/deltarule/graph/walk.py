@@ -39,7 +39,13 @@ def topological(
 
 
 def dependents(order: Sequence[Node], leaves: Iterable[Node]) -> set[Node]:
-    """Return the nodes of a topological order that depend on one of ``leaves`` (including these)."""
+    """Return the nodes of a topological order that depend on one of ``leaves`` (including these).
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> len(dependents([x, build.exp(x)], [x]))
+    2
+    """
     found = set(leaves)
     for node in order:
         if node not in found and any(source in found for source in node.sources):
@@ -60,7 +66,13 @@ def inputs(outputs: Iterable[Node]) -> list[Node]:
 
 
 def users(order: Sequence[Node]) -> dict[Node, list[Node]]:
-    """Return, for each node of a topological order, the nodes that read it."""
+    """Return, for each node of a topological order, the nodes that read it.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> users([x, build.exp(x)])[x]
+    [<exp (3) float32>]
+    """
     readers: dict[Node, list[Node]] = {node: [] for node in order}
     for node in order:
         for source in dict.fromkeys(node.sources):

@@ -1,4 +1,4 @@
-"""Every access of a loop program is inside its buffer: shown before anything is compiled.
+"""Bounds checks: proves before compilation that every access of a loop program is inside its buffer.
 
 Shown by intervals (:mod:`deltarule.lower.ranges`), else point by point. A load for which neither is possible gets a
 condition of its own, so that no program, however strange its views, reads where nothing is.
@@ -46,12 +46,12 @@ SIZES_OF_ROUTINES: dict[str, Callable[[int, int, int], tuple[list[int], list[int
     "log_determinant": lambda outer, n, inner: ([outer * n * n], [outer]),
     "cholesky": lambda outer, n, inner: ([outer * n * n], [outer * n * n]),
 }
-_MOST_POINTS = 30_000  # of an index that is looked at point by point
+_MAX_POINTS = 30_000  # of an index that is checked by enumeration
 
 
 @dataclass(frozen=True)
 class _Access:
-    """An element that a statement touches; ``load`` is None for what it stores."""
+    """An access to an element; ``load`` is None for a store."""
 
     buffer: Buffer
     index: Index
@@ -60,7 +60,7 @@ class _Access:
 
 
 def check_bounds(program: LoopProgram) -> None:
-    """Show that every access is inside its buffer; raise GraphError, with the statement, where one is not."""
+    """Check that every access is inside its buffer; raise GraphError with the statement if one is not."""
     for place, statement in enumerate(program.statements):
         if isinstance(statement, Routine):
             _check_routine(statement, place)
@@ -85,7 +85,7 @@ def check_bounds(program: LoopProgram) -> None:
 
 
 def _guardable(statement: Statement) -> set[Expr]:
-    """Return the loads that may get a condition: those of values, not of indices or of a product's operands."""
+    """Return the loads that may be guarded by a condition: those of values, not of indices or operands of a product."""
     values = [store.value for store in statement.stores]
     values += (
         [r.value for r in statement.reductions] if isinstance(statement, Nest) else []
@@ -100,7 +100,7 @@ def _guardable(statement: Statement) -> set[Expr]:
 
 
 def _is_inside(access: _Access) -> bool | None:
-    """Return whether an index stays in its buffer; None where that takes too long to say."""
+    """Return whether an index is inside its buffer; None if that is too expensive to decide."""
     low, high = access.index.bounds
     size = access.buffer.size
     if low >= 0 and high < size:
@@ -112,7 +112,7 @@ def _is_inside(access: _Access) -> bool | None:
     indices = [access.index, *(condition.index for condition in access.conditions)]
     variables = sorted({v for index in indices for v in _variables(index)}, key=str)
     sizes = [v.extent if isinstance(v, Axis) else v.size for v in variables]
-    if count(sizes) > _MOST_POINTS:
+    if count(sizes) > _MAX_POINTS:
         return None
     for point in product(*map(range, sizes)):
         values = dict(zip(variables, point, strict=True))
@@ -152,7 +152,7 @@ def _holds(condition: Condition, values: Values) -> bool:
 
 
 def _guard(statement: Statement, loads: Sequence[Load]) -> None:
-    """Put loads under the condition that their index is inside the buffer."""
+    """Guard loads by the condition that their index is inside the buffer."""
     known: dict[Expr, Expr] = {
         load: Guard(
             load.dtype,
@@ -186,7 +186,7 @@ def _fault(
 
 
 def _check_routine(statement: Routine, place: int) -> None:
-    """Check that the arrays of a routine have the sizes that it goes through."""
+    """Check that the arrays of a routine have the sizes that it accesses."""
     wanted = SIZES_OF_ROUTINES[statement.kind](*statement.sizes)
     for buffers, sizes in zip(
         (statement.arguments, statement.results), wanted, strict=True
@@ -201,7 +201,7 @@ def _check_routine(statement: Routine, place: int) -> None:
 
 
 def _accesses(statement: Statement) -> Iterator[_Access]:
-    """Yield every access: buffer, index, and the conditions under which it happens.
+    """Yield every access: buffer, index, and the conditions that guard it.
 
     A value that is looked up for an index is read whatever the conditions are.
     """

@@ -1,4 +1,4 @@
-"""Rewrites that prepare a graph for loops: fewer primitives, contractions in the orientation that is stored.
+"""Rewrites of a graph before lowering: fewer primitives, contractions without explicit transposes.
 
 * named functions are expanded, gradient stops dropped;
 * padded convolutions become convolutions of padded images, transposed ones convolutions of spread-out signals;
@@ -26,13 +26,13 @@ from deltarule.simplify import simplify
 
 
 def canonical(outputs: Sequence[Node]) -> list[Node]:
-    """Return equal graphs in the form that lowering expects."""
+    """Return equal graphs in canonical form, as lowering expects."""
     expanded = simplify(expand_calls(outputs))
     prepared = rewrite(expanded, _prepared)
     return _oriented(_masks_from_rectified(simplify(prepared)))
 
 
-_MANY = 8  # quotients for one divisor
+_MANY = 8  # quotients per divisor
 _ARITHMETIC: dict[Op, Callable[[float, float], float]] = {
     Op.ADD: operator.add,
     Op.SUBTRACT: operator.sub,
@@ -54,7 +54,7 @@ def _folded(node: Node) -> Node | None:
 
 
 def _by_reciprocal(node: Node) -> Node | None:
-    """Divide many values by few numbers: multiply by their reciprocals (within 1.5 units in the last place)."""
+    """Replace division of many values by few numbers by multiplication with reciprocals (error ≤ 1.5 ulp)."""
     if node.op is not Op.DIVIDE or node.sources[1].op is not Op.BROADCAST:
         return None
     x, divisor = node.sources
@@ -65,7 +65,7 @@ def _by_reciprocal(node: Node) -> Node | None:
 
 
 def _factored(node: Node) -> Node | None:
-    """Take the factors of a sum that are the same at every summed place out of it: Σᵢ xᵢⱼgⱼ = gⱼ·Σᵢ xᵢⱼ."""
+    """Move factors that are constant along the summed axes out of a sum: Σᵢ xᵢⱼgⱼ = gⱼ·Σᵢ xᵢⱼ."""
     if (
         node.op is not Op.SUM
         or not node.dtype.is_float
@@ -92,7 +92,7 @@ def _factored(node: Node) -> Node | None:
 
 
 def _without(node: Node, axes: Sequence[int]) -> Node | None:
-    """Return a value without axes along which it is the same everywhere; None if it changes along one of them."""
+    """Return a value without axes along which it is constant; None if it is not constant along one of them."""
     if node.op is not Op.BROADCAST:
         return None
     (few,) = node.sources
@@ -116,7 +116,7 @@ _ZERO_OF_NOTHING = CONTRACTIONS | {
 
 
 def _of_nothing(node: Node) -> bool:
-    """Return whether a node has no elements, or adds up none."""
+    """Return whether a node has no elements or sums over none."""
     if node.op in LEAVES - {Op.RANDOM}:
         return False
     if not count(node.shape):
@@ -179,7 +179,7 @@ def _without_padding(node: Node) -> dict[str, Any]:
 
 
 def _transposed(node: Node) -> Node:
-    """The adjoint in the image: correlate the spread-out signal with the flipped, transposed kernel.
+    """Return the adjoint in the image: correlate the dilated signal with the flipped, transposed kernel.
 
     x[i] = Σ_k y[(i + low − k·d)/s]·w[k]: with zeros between the signals, and enough around them, an ordinary
     correlation with kernel position K − 1 − k.
@@ -220,7 +220,7 @@ def _transposed(node: Node) -> Node:
 
 
 def _oriented(outputs: Sequence[Node]) -> list[Node]:
-    """Move a transposition of the last two axes inside a matrix product that nothing else reads."""
+    """Move a transpose of the last two axes inside a matrix product without other users."""
     readers = users(topological(outputs))
     kept = set(outputs)
 
@@ -239,7 +239,7 @@ def _oriented(outputs: Sequence[Node]) -> list[Node]:
 
 
 def _turned(node: Node) -> Node:
-    """Transpose, cancelling a transposition."""
+    """Transpose the last two axes, cancelling an existing transpose."""
     result = build.matrix_transpose(node)
     inner = result.sources[0]
     if inner.op is Op.PERMUTE:

@@ -1,4 +1,4 @@
-"""Contractions of a graph as loops: which indices there are, and how each operand is read."""
+"""Contractions as loops: their axes, and the indices of their operands."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _convolve_weight(node: Node) -> Sum:
 def split(
     axes: Sequence[Axis], indices: Sequence[Index]
 ) -> tuple[list[Axis], dict[Axis, Index]]:
-    """Cut axes where that makes quotients and remainders of them whole; return the new axes in order.
+    """Split axes so that quotients and remainders of them become axes; return the new axes in order.
 
     The second result says what each old axis is in terms of the new ones.
     """
@@ -138,5 +138,9 @@ def _cut(axes: Sequence[Axis], indices: Sequence[Index]) -> tuple[Axis, int] | N
 
 
 def is_affine(index: Index) -> bool:
-    """Return whether an index is a sum of multiples of loop variables."""
+    """Return whether an index is a sum of multiples of loop variables.
+
+    >>> is_affine(of(Axis("i", 8))), is_affine(of(Axis("i", 8)) // 2)
+    (True, False)
+    """
     return all(isinstance(atom, Axis) for atom, _ in index.terms)

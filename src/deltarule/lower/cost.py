@@ -1,4 +1,4 @@
-"""What a lowered program costs: statements, floating-point operations, and bytes that have to move.
+"""Cost model of lowered programs: statements, floating-point operations, and bytes moved.
 
 Operations are the products and sums of contractions, 2 · points · reduced points; elementwise work is counted in
 points. Bytes are a floor: in each statement, every element that it reads or writes moves once, as if all that one
@@ -26,7 +26,7 @@ from deltarule.render.numbers import counted
 
 @dataclass(frozen=True)
 class Cost:
-    """Statements by kind, operations of contractions, points of elementwise work, bytes read and written."""
+    """Cost of a program: statements by kind, operations of contractions, elementwise points, bytes read and written."""
 
     kinds: tuple[tuple[str, int], ...]
     flops: int
@@ -36,12 +36,12 @@ class Cost:
 
     @property
     def statements(self) -> int:
-        """Return how many statements (kernels) a run of the program has."""
+        """Return the number of statements (kernels) of a run."""
         return sum(count for _, count in self.kinds)
 
     @property
     def intensity(self) -> float:
-        """Return operations for each byte moved."""
+        """Return the arithmetic intensity: operations per byte moved."""
         return self.flops / max(1, self.read + self.written)
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ def cost(program: LoopProgram) -> Cost:
 
 
 def _moved(statement: Statement) -> tuple[int, int]:
-    """Return the bytes that a statement reads and writes at least."""
+    """Return the minimum number of bytes that a statement reads and writes."""
     if isinstance(statement, Routine):
         return _total(statement.arguments), _total(statement.results)
     reads: dict[Buffer, list[Index]] = {}
@@ -91,6 +91,6 @@ def _total(buffers: Iterable[Buffer]) -> int:
 
 
 def _reached(buffer: Buffer, indices: Iterable[Index]) -> int:
-    """Return the bytes of the elements that indices reach, at most the whole buffer."""
+    """Return the bytes of the elements that indices access, at most the whole buffer."""
     elements = sum(prod(axis.extent for axis in index.axes) for index in indices)
     return min(buffer.size, elements) * buffer.dtype.itemsize

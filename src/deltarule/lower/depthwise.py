@@ -1,4 +1,4 @@
-"""Convolutions of few channels a group, as sums over the places of the kernel.
+"""Convolutions with few channels per group (depthwise), as sums over kernel positions.
 
 As a matrix product for each group, a convolution of groups of one or two channels has columns of one or two numbers,
 of which no vector can be made. Here all channels lie side by side instead: for every place k of the kernel the image,
@@ -22,11 +22,11 @@ from deltarule.graph.op import Op
 from deltarule.graph.rewrite import with_sources
 from deltarule.shapes import count
 
-_MOST_TERMS = 64  # products that are written out for one result
-_SHORTEST = 10  # sums that are worth a stage of their own are longer
-_FEW = 4  # columns of a group of which no vector can be made
-_LEAST_CHANNELS = 8  # of which vectors are made
-_MOST_WRITTEN_OUT = 800  # products in all bodies for the kinds of places at the border
+_MAX_TERMS = 64  # products that are unrolled for one result
+_MIN_RUN = 10  # summands that are worth a separate stage
+_FEW = 4  # columns of a group, too few for a vector
+_MIN_CHANNELS = 8  # for vectorization
+_MAX_UNROLLED = 800  # products in all variants for the border
 Copy = Callable[[Node], Node]
 
 
@@ -42,7 +42,7 @@ def side_by_side(node: Node, whole: Copy) -> Node | None:
         return None
     weight = node.sources[1].shape if node.op is Op.CONVOLVE else node.shape
     outputs, inner = weight[0] // node.attributes["groups"], weight[-1]
-    if outputs >= _FEW or count(weight[1:]) > _MOST_TERMS or not count(node.shape):
+    if outputs >= _FEW or count(weight[1:]) > _MAX_TERMS or not count(node.shape):
         return None
     made = _convolution if node.op is Op.CONVOLVE else _weight_gradient
     image = node.sources[0]
@@ -54,8 +54,8 @@ def side_by_side(node: Node, whole: Copy) -> Node | None:
 
 
 def _is_read_in_place(image: Node, node: Node) -> bool:
-    """Return whether the image is padded, and the places where parts of the kernel meet nothing are of few kinds."""
-    if image.op is not Op.PAD or image.shape[-1] < _LEAST_CHANNELS:
+    """Return whether the image is padded, with few kinds of border positions where the kernel is clipped."""
+    if image.op is not Op.PAD or image.shape[-1] < _MIN_CHANNELS:
         return False
     source = image.sources[0].shape
     if (image.shape[0], image.shape[-1]) != (source[0], source[-1]):
@@ -75,11 +75,11 @@ def _is_read_in_place(image: Node, node: Node) -> bool:
             for edge in (low, end)
         }
         kinds *= 1 + sum(0 < change < result[axis] for change in changes)
-    return kinds * count(weight[1:-1]) <= _MOST_WRITTEN_OUT
+    return kinds * count(weight[1:-1]) <= _MAX_UNROLLED
 
 
 def _channels(image: Node, outputs: int, inner: int) -> Iterator[Node]:
-    """Yield, for each input channel of a group, the image with the channel that each output channel reads."""
+    """Yield for each input channel of a group the image of the channels that the output channels read."""
     for place in range(inner):
         part = image
         if inner > 1:
@@ -102,7 +102,7 @@ def _channels(image: Node, outputs: int, inner: int) -> Iterator[Node]:
 def _moved(
     image: Node, node: Node, offset: Sequence[int], positions: Sequence[int]
 ) -> Node:
-    """Return what the kernel's place ``offset`` meets: image[n, p·stride + offset·dilation, c] for all positions p."""
+    """Return the image elements at kernel position ``offset``: image[n, p·stride + offset·dilation, c]."""
     a = node.attributes
     starts = [k * d for k, d in zip(offset, a["dilation"], strict=True)]
     stops = [
@@ -154,9 +154,9 @@ def _weight_gradient(node: Node, images: Sequence[Node], whole: Copy) -> Node:
 
 
 def _summed(products: Node) -> Node:
-    """Return sums over all axes but the last: float32 first in short runs, then those of all in float64."""
+    """Return sums over all axes but the last: short runs in float32, then their sums in float64."""
     *outer, width, channels = products.shape
-    short = next((n for n in range(SHORT_SUM, _SHORTEST, -1) if width % n == 0), 1)
+    short = next((n for n in range(SHORT_SUM, _MIN_RUN, -1) if width % n == 0), 1)
     if short > 1 and products.dtype is FLOAT32:
         products = build.sum_over(
             build.reshape(products, (*outer, width // short, short, channels)),

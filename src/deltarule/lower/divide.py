@@ -1,4 +1,4 @@
-"""Long reductions in two stages, so that threads can share them.
+"""Splitting of long reductions into two stages, for parallel execution.
 
 The outermost reduced axis is cut into a number of pieces that depends on its extent alone: the bits of the result
 are the same for any number of threads.
@@ -25,7 +25,7 @@ _PIECES = 16
 
 
 def divided(nest: Nest) -> list[Nest]:
-    """Return a nest as it is, or as two nests: pieces of the reduction, then their combination."""
+    """Return a nest unchanged, or as two nests: partial reductions, then their combination."""
     results = count(axis.extent for axis in nest.axes)
     length = count(axis.extent for axis in nest.reduce)
     if (

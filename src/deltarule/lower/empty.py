@@ -1,4 +1,4 @@
-"""Loops that run zero times: nothing is read for them, and sums over nothing are numbers."""
+"""Removal of loops that run zero times; empty reductions become constants."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from deltarule.shapes import count
 
 
 def without_empty(statements: Iterable[Statement]) -> list[Statement]:
-    """Return statements that do the same and whose loops all run.
+    """Return equivalent statements without empty loops.
 
     What stores nothing is left out, sums over nothing become 0 (maxima the least number), and additions of nothing
     clear their result.
@@ -64,7 +64,7 @@ def _cleared(statement: Scatter) -> Nest:
 
 
 def _of_nothing(statement: Nest | Contraction) -> Nest:
-    """Return a statement with the results of its empty reductions written in."""
+    """Return a statement with empty reductions replaced by their results."""
     kinds = (
         [r.kind for r in statement.reductions]
         if isinstance(statement, Nest)

@@ -1,6 +1,6 @@
-"""Which operations run together, and which values are kept in memory.
+"""Fusion: groups operations into statements, and decides which values are stored in memory.
 
-A *group* is what becomes one statement: at most one producer (a contraction, or reductions over the same points)
+A *group* becomes one statement: at most one producer (a contraction, or reductions over the same points)
 and the element-wise operations on its results. Groups form greedily in topological order: an operation joins the
 latest group among its operands that no other operand depends on. Then every value that another group reads is
 kept in memory, except those that are cheaper to compute again where they are read.
@@ -30,12 +30,12 @@ _EXPENSIVE = {
 } | dict.fromkeys(
     (Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SIN, Op.COS, Op.TANH, Op.ERF), 10
 )
-_MOST_WORK, _MOST_LOADS = 4, 2  # of a value that several statements compute again
+_MAX_WORK, _MAX_LOADS = 4, 2  # of a value that is recomputed
 
 
 @dataclass(frozen=True)
 class Use:
-    """How one operation reads a value: ``same`` element, a ``smaller`` value repeated, or ``apart``."""
+    """How an operation reads a value: the ``same`` element, a ``smaller`` value, or elements ``apart``."""
 
     reader: Node
     kind: str
@@ -43,24 +43,27 @@ class Use:
 
 @dataclass(eq=False)
 class Group:
-    """Operations that run as one statement."""
+    """Operations fused into one statement."""
 
     number: int
     size: int
     nodes: list[Node] = field(default_factory=list)
     producers: list[Node] = field(default_factory=list)
-    before: set[Group] = field(
-        default_factory=set
-    )  # all groups that this one depends on
+    before: set[Group] = field(default_factory=set)  # transitive dependencies
 
     @property
     def is_elementwise(self) -> bool:
-        """Return whether nothing but element-wise work is in the group."""
+        """Return whether the group has element-wise operations only."""
         return not self.producers
 
 
 def is_elementwise(node: Node) -> bool:
-    """Return whether each element of a node is computed alone, from few elements of its operands."""
+    """Return whether each element of a node is computed from few elements of its operands.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> is_elementwise(exp(input_node("x", (3,))))
+    True
+    """
     if node.op is Op.FOLD:
         return tiles_exactly(node)
     return node.op in ELEMENTWISE or node.op in {
@@ -72,7 +75,7 @@ def is_elementwise(node: Node) -> bool:
 
 
 class Fusion:
-    """The groups of a graph, in an order in which they can run, and the values kept in memory.
+    """The groups of a graph in execution order, and the values stored in memory.
 
     ``kept`` are values that have to be in memory anyway (results, and the operands of contractions that are not
     plain views of something in memory).
@@ -89,17 +92,16 @@ class Fusion:
             if self._computes(node):
                 for operand, kind in self.operands(node):
                     self.uses[operand].append(Use(node, kind))
-        self._alone: set[Node] = set()  # operations that may not share a group
-        self._reached: list[
-            int
-        ] = []  # for each group: bit i where it depends on group i, directly or not
+        self._alone: set[Node] = set()  # operations that must not share a group
+        # for each group a bit set of the groups that it depends on, transitively
+        self._reached: list[int] = []
         while cyclic := self._grouped():
             self._alone.update(node for group in cyclic for node in group.nodes)
         self.stored = self._stored()
         self.groups = self._in_order()
 
     def _grouped(self) -> list[Group]:
-        """Form the groups; return those that depend on themselves."""
+        """Form the groups; return those in a dependency cycle."""
         self.of, self.groups = {}, []
         for node in self.order:
             if self._computes(node):
@@ -113,7 +115,7 @@ class Fusion:
         ]
 
     def _dependencies(self) -> list[int]:
-        """Return which groups each group depends on, worked out from what its operations read."""
+        """Return the transitive dependencies of each group as bit sets, from the operands of its operations."""
         places = {group: place for place, group in enumerate(self.groups)}
         direct: list[list[int]] = []
         for group in self.groups:
@@ -148,13 +150,13 @@ class Fusion:
         return min(map(self._positions.__getitem__, group.nodes))
 
     def _computes(self, node: Node) -> bool:
-        """Return whether a node has a place in a group: what is not a view, or is a view that is kept."""
+        """Return whether a node belongs to a group: it is not a view, or a view that is stored."""
         if node.op is Op.INPUT:
             return False
         return node in self._forced or not (node.op in VIEWS or node.op in FREE)
 
     def operands(self, node: Node) -> list[tuple[Node, str]]:
-        """Return the values that a node is computed from, each with how its elements are met."""
+        """Return the values that a node is computed from, each with the kind of its use."""
         if node.op in VIEWS or node.op in FREE:
             found = [self.base(source) for source in node.sources]
             own = ["apart" if node.op in VIEWS else kind for _, kind in found]
@@ -173,7 +175,7 @@ class Fusion:
         return result
 
     def base(self, node: Node) -> tuple[Node, str]:
-        """Follow views, but not beyond a value that is kept."""
+        """Follow views to the value below them, but not beyond a stored value."""
         kind = "same"
         while node.op in VIEWS and node not in self._forced:
             below, step = node.sources[0], node
@@ -226,7 +228,7 @@ class Fusion:
         return is_elementwise(node) or node.op in VIEWS or node.op in FREE
 
     def _place_reduction(self, node: Node) -> None:
-        """Join a reduction of the same shape over the same axes that neither depends on the other."""
+        """Join a group of independent reductions of the same shape over the same axes."""
         needed = [self.of.get(operand) for operand, _ in self.operands(node)]
         for group in self.groups:
             first = group.producers[0] if group.producers else None
@@ -307,16 +309,14 @@ class Fusion:
             self.of[node] = later
         later.before |= earlier.before
         later.before.discard(earlier)
-        for other in (
-            self.groups
-        ):  # whoever depends on one of both depends on all that the two depend on
+        for other in self.groups:  # users of either depend on both
             if earlier in other.before or later in other.before:
                 other.before.discard(earlier)
                 other.before |= {later} | later.before
         self.groups.remove(earlier)
 
     def _join_scalars(self) -> None:
-        """Let groups of single numbers (learning rates, bias corrections) run as one statement."""
+        """Merge groups of scalars (learning rates, bias corrections) into one statement."""
         scalars = [
             group for group in self.groups if group.is_elementwise and group.size == 1
         ]
@@ -333,7 +333,7 @@ class Fusion:
     # ------------------------------------------------------------------ memory
 
     def _stored(self) -> dict[Node, None]:
-        """Return the values that are kept in memory."""
+        """Return the values that are stored in memory."""
         stored: dict[Node, None] = {}
         for node in self.order:
             if node not in self.of:
@@ -346,7 +346,7 @@ class Fusion:
         for node in list(stored):
             if node not in self._forced and self._recomputes(node, stored):
                 del stored[node]
-        for group in self.groups:  # tiles end in numbers of the type that they add up
+        for group in self.groups:  # tiles store values of the type of the sum
             kept = [node for node in group.nodes if node in stored]
             producer = group.producers[0] if group.producers else None
             if producer is None or producer.op not in CONTRACTIONS:
@@ -356,7 +356,7 @@ class Fusion:
         return stored
 
     def _recomputes(self, node: Node, stored: dict[Node, None]) -> bool:
-        """Return whether every reader of a kept value may compute it again from other kept values."""
+        """Return whether every reader of a stored value may recompute it from other stored values."""
         if not is_elementwise(node) or node in self.of[node].producers:
             return False
         readers = [
@@ -382,23 +382,23 @@ class Fusion:
         if cost is None:
             return False
         work, loads = cost
-        if len(readers) == 1 and loads <= _MOST_LOADS and self._is_last(node):
+        if len(readers) == 1 and loads <= _MAX_LOADS and self._is_last(node):
             return True
-        return work <= _MOST_WORK and loads <= (1 if len(readers) > 1 else _MOST_LOADS)
+        return work <= _MAX_WORK and loads <= (1 if len(readers) > 1 else _MAX_LOADS)
 
     def _is_last(self, node: Node) -> bool:
-        """Return whether nothing in the value's own group reads it."""
+        """Return whether no operation of its own group reads the value."""
         return all(self.of[use.reader] is not self.of[node] for use in self.uses[node])
 
     def _cost(self, node: Node, stored: dict[Node, None]) -> tuple[int, int] | None:
-        """Return (operations, full-size loads) to compute a value from kept ones; None if that can't be."""
+        """Return (operations, full-size loads) to compute a value from stored ones, or None if impossible."""
         work, loads = 0, set()
         stack, seen = [node], {node}
         while stack:
             current = stack.pop()
             if (
                 current.op is Op.GATHER
-            ):  # its indices are checked once, where all of them are read
+            ):  # its indices are checked once, where all are read
                 return None
             work += _EXPENSIVE.get(current.op, 1)
             if work > 60:
@@ -418,7 +418,7 @@ class Fusion:
         return work, len(loads)
 
     def _in_order(self) -> list[Group]:
-        """Return the groups that store something, each after those that it depends on."""
+        """Return the groups that store a value, in topological order."""
         needed = [
             place
             for place, group in enumerate(self.groups)
@@ -446,5 +446,5 @@ def _reduced_axes(node: Node) -> tuple[int, ...]:
 
 
 def _takes_epilogue(node: Node) -> bool:
-    """Return whether element-wise work may run on a producer's results before they are stored."""
+    """Return whether element-wise operations may be fused after a producer (an epilogue)."""
     return node.op in CONTRACTIONS or node.op in REDUCTIONS

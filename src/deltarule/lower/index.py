@@ -1,4 +1,4 @@
-"""Index arithmetic: whole-number expressions of loop variables, kept in one normal form.
+"""Index arithmetic: integer expressions of loop variables in a normal form.
 
 An :class:`Index` is a sum of whole multiples of atoms: loop variables (:class:`Axis`), quotients and remainders of
 other indices, and values that are looked up in memory. Views (reshape, permute, broadcast, slice, flip) compose
@@ -20,7 +20,11 @@ from deltarule.errors import GraphError
 
 @dataclass(frozen=True)
 class Axis:
-    """A loop variable that runs over 0 … extent − 1."""
+    """A loop variable with values 0 … extent − 1.
+
+    >>> print(of(Axis("i", 8)) * 2 + 1)
+    2i + 1
+    """
 
     name: str
     extent: int
@@ -31,7 +35,11 @@ class Axis:
 
 @dataclass(frozen=True)
 class Quotient:
-    """⌊dividend / divisor⌋ of a dividend that is nowhere negative."""
+    """The quotient ⌊dividend / divisor⌋ of a non-negative dividend.
+
+    >>> print(of(Axis("i", 8)) // 2)
+    (i)/2
+    """
 
     dividend: Index
     divisor: int
@@ -42,7 +50,11 @@ class Quotient:
 
 @dataclass(frozen=True)
 class Remainder:
-    """dividend mod divisor, in 0 … divisor − 1, of a dividend that is nowhere negative."""
+    """The remainder dividend mod divisor of a non-negative dividend.
+
+    >>> print(of(Axis("i", 8)) % 2)
+    (i)%2
+    """
 
     dividend: Index
     divisor: int
@@ -52,7 +64,7 @@ class Remainder:
 
 
 def dividend_of(atom: Quotient | Remainder) -> Index:
-    """Return the dividend; GraphError if it can be negative, where engines would not divide towards −∞."""
+    """Return the dividend; raise GraphError if it can be negative, where engines do not round towards −∞."""
     if atom.dividend.bounds[0] < 0:
         raise GraphError(
             "index", expected="a dividend that is nowhere negative", got=str(atom)
@@ -62,7 +74,7 @@ def dividend_of(atom: Quotient | Remainder) -> Index:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """An index that is read from memory or computed; whoever runs it keeps it in 0 … size − 1."""
+    """An index that is read from memory or computed; at run time it is checked to be in 0 … size − 1."""
 
     value: Any  # an expression of the loop program
     size: int
@@ -77,7 +89,7 @@ Atom = Axis | Quotient | Remainder | Lookup
 
 @dataclass(frozen=True)
 class Index:
-    """constant + Σ coefficient · atom, atoms in a fixed order and no coefficient 0.
+    """An index: constant + Σ coefficient · atom, with atoms in a fixed order and non-zero coefficients.
 
     >>> i, j = Axis("i", 4), Axis("j", 6)
     >>> flat = of(i) * 6 + of(j)
@@ -97,7 +109,7 @@ class Index:
 
     @cached_property
     def bounds(self) -> tuple[int, int]:
-        """Return the least and the greatest value."""
+        """Return the smallest and the largest value."""
         low = high = self.constant
         for atom, coefficient in self.terms:
             first, last = _atom_bounds(atom)
@@ -161,7 +173,7 @@ class Index:
         )
 
     def _split(self, divisor: int) -> tuple[Index, Index]:
-        """Return (q, r) with self = q · divisor + r and r free of multiples of the divisor."""
+        """Return (q, r) with self = q · divisor + r, where r has no multiples of the divisor."""
         whole: dict[Atom, int] = {}
         rest: dict[Atom, int] = {}
         for atom, coefficient in self.terms:
@@ -179,7 +191,7 @@ class Index:
         return Index(terms, self.constant // factor), divisor // factor
 
     def coefficient(self, axis: Axis) -> int | None:
-        """Return the factor of a loop variable, or None where the index is not linear in it."""
+        """Return the coefficient of a loop variable, or None if the index is not linear in it."""
         found = 0
         for atom, coefficient in self.terms:
             if atom == axis:
@@ -265,7 +277,11 @@ def _atom_bounds(atom: Atom) -> tuple[int, int]:
 
 
 def axes_of(atom: Atom) -> frozenset[Axis]:
-    """Return the loop variables that an atom depends on."""
+    """Return the loop variables that an atom depends on.
+
+    >>> len(list(axes_of(Axis("i", 8))))
+    1
+    """
     if isinstance(atom, Axis):
         return frozenset((atom,))
     if isinstance(atom, Lookup):
@@ -287,12 +303,20 @@ def _replaced(atom: Atom, replacements: Mapping[Axis, Index]) -> Index:
 
 
 def of(axis: Axis) -> Index:
-    """Return a loop variable as an index; 0 if it has one value only."""
+    """Return a loop variable as an index; 0 if its extent is 1.
+
+    >>> print(of(Axis("i", 8)), of(Axis("j", 1)))
+    i 0
+    """
     return ZERO if axis.extent <= 1 else Index(((axis, 1),))
 
 
 def number(value: int) -> Index:
-    """Return a constant index."""
+    """Return a constant index.
+
+    >>> print(number(3))
+    3
+    """
     return Index((), value)
 
 
@@ -314,7 +338,11 @@ def flatten(indices: Sequence[Index], shape: Sequence[int]) -> Index:
 
 
 def unflatten(flat: Index, shape: Sequence[int]) -> tuple[Index, ...]:
-    """Return the indices of the element at a row-major position."""
+    """Return the indices of the element at a row-major position.
+
+    >>> print(*unflatten(of(Axis("i", 6)), (2, 3)))
+    (i)/3 (i)%3
+    """
     found: list[Index] = []
     for place in range(len(shape) - 1, -1, -1):
         size = max(1, shape[place])
@@ -330,7 +358,7 @@ def unflatten(flat: Index, shape: Sequence[int]) -> tuple[Index, ...]:
 def merged(
     axes: Sequence[Axis], indices: Sequence[Index], rename: Callable[[int, int], Axis]
 ) -> dict[Axis, Index]:
-    """Return the replacements that turn neighbouring axes into one wherever every index allows it.
+    """Return the replacements that merge adjacent axes where every index allows it.
 
     Axes i and j (i outside) become one if each index is linear in both, with i's factor that of j times j's
     extent. ``rename(place, extent)`` makes the new axes.

@@ -1,4 +1,4 @@
-"""Layouts: where the elements of a buffer lie."""
+"""Memory layouts of buffers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from deltarule.shapes import count
 
 @dataclass(frozen=True)
 class RowMajor:
-    """The last axis is the fastest."""
+    """The row-major layout: the last axis varies fastest.
+
+    >>> RowMajor((2, 3)) == RowMajor((2, 3))
+    True
+    """
 
     shape: tuple[int, ...]
 
     def flat(self, indices: Sequence[Index]) -> Index:
-        """Return the position of an element."""
+        """Return the position of an element in memory."""
         return flatten(indices, self.shape)
 
     def walk(self, prefix: str) -> tuple[tuple[Axis, ...], tuple[Index, ...]]:
-        """Return loops that meet the elements in the order of memory, and the indices in terms of them."""
+        """Return loops over the elements in memory order, and the indices in terms of them."""
         axes = tuple(
             Axis(f"{prefix}{place}", size) for place, size in enumerate(self.shape)
         )
@@ -32,9 +36,12 @@ class RowMajor:
 
 @dataclass(frozen=True)
 class Panels:
-    """One axis cut into panels of ``width``: [axis / width][the other axes, row-major][width].
+    """A layout with one axis split into panels of ``width``: [axis / width][the other axes, row-major][width].
 
     A weight (out, in) in panels of its outputs is read at unit stride by the product x·Wᵀ, panel by panel.
+
+    >>> Panels((4, 8), axis=1, width=4)
+    Panels(shape=(4, 8), axis=1, width=4)
     """
 
     shape: tuple[int, ...]
@@ -42,7 +49,7 @@ class Panels:
     width: int
 
     def flat(self, indices: Sequence[Index]) -> Index:
-        """Return the position of an element."""
+        """Return the position of an element in memory."""
         others = [index for place, index in enumerate(indices) if place != self.axis]
         rest = tuple(
             size for place, size in enumerate(self.shape) if place != self.axis
@@ -55,7 +62,7 @@ class Panels:
         )
 
     def walk(self, prefix: str) -> tuple[tuple[Axis, ...], tuple[Index, ...]]:
-        """Return loops that meet the elements in the order of memory, and the indices in terms of them."""
+        """Return loops over the elements in memory order, and the indices in terms of them."""
         panel = Axis(f"{prefix}0", self.shape[self.axis] // self.width)
         lane = Axis(f"{prefix}{len(self.shape)}", self.width)
         others = iter(range(1, len(self.shape)))
@@ -78,6 +85,10 @@ Layout = RowMajor | Panels
 
 
 def panels(shape: Sequence[int], axis: int, width: int = 16) -> Panels:
-    """Return the layout in panels along an axis: of ``width`` where that divides the axis, else one panel."""
+    """Return the layout in panels along an axis: of ``width`` where that divides the axis, else one panel.
+
+    >>> panels((4, 8), 1, 4)
+    Panels(shape=(4, 8), axis=1, width=4)
+    """
     size = shape[axis]
     return Panels(tuple(shape), axis, width if size % width == 0 else max(1, size))

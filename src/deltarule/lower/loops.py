@@ -1,4 +1,4 @@
-"""Loop IR: a program as statements over buffers.
+"""The loop IR: programs as statements over buffers.
 
 A statement is a nest (elementwise work and reductions), a contraction (sums of products, with elementwise work on
 the results), a scatter (additions at looked-up places) or a routine (sorting, running sums, linear algebra).
@@ -19,7 +19,14 @@ from deltarule.lower.index import Axis, Index
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """Memory for ``size`` elements. ``role``: "state", "batch", "counter", "input", "output" or "temporary"."""
+    """Memory for ``size`` elements.
+
+    Attributes:
+        name: Name in printed programs.
+        dtype: The element type.
+        size: Number of elements.
+        role: "state", "batch", "counter", "input", "output" or "temporary".
+    """
 
     name: str
     dtype: DType
@@ -28,7 +35,7 @@ class Buffer:
 
     @property
     def nbytes(self) -> int:
-        """Return the bytes that the elements take."""
+        """Return the size of the elements in bytes."""
         return self.size * self.dtype.itemsize
 
     def __str__(self) -> str:
@@ -37,18 +44,18 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False)
 class Expr:
-    """A value at one point of a nest."""
+    """An expression: a value at one point of a loop nest."""
 
     dtype: DType
 
     @property
     def parts(self) -> tuple[Expr, ...]:
-        """Return the expressions that this one is computed from."""
+        """Return the operands of the expression."""
         return ()
 
     @property
     def indices(self) -> tuple[Index, ...]:
-        """Return the indices that this expression itself uses."""
+        """Return the indices in this expression, without those of its operands."""
         return ()
 
     @cached_property
@@ -63,7 +70,7 @@ class Expr:
 
     @cached_property
     def below(self) -> tuple[Expr, ...]:
-        """Return this and every expression that it is computed from, parts first, once each."""
+        """Return the expression and all of its subexpressions, operands first, each once."""
         order: list[Expr] = []
         done: set[Expr] = set()
         stack: list[tuple[Expr, bool]] = [(self, False)]
@@ -98,14 +105,14 @@ class Number(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Load(Expr):
-    """An element of a buffer."""
+    """The load of an element of a buffer."""
 
     buffer: Buffer
     index: Index
 
     @property
     def indices(self) -> tuple[Index, ...]:
-        """Return the indices that this expression itself uses."""
+        """Return the indices in this expression, without those of its operands."""
         return (self.index,)
 
     def __str__(self) -> str:
@@ -120,7 +127,7 @@ class Position(Expr):
 
     @property
     def indices(self) -> tuple[Index, ...]:
-        """Return the indices that this expression itself uses."""
+        """Return the indices in this expression, without those of its operands."""
         return (self.index,)
 
     def __str__(self) -> str:
@@ -129,14 +136,14 @@ class Position(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Apply(Expr):
-    """An elementwise primitive of values."""
+    """An element-wise primitive applied to values."""
 
     op: Op
     operands: tuple[Expr, ...]
 
     @property
     def parts(self) -> tuple[Expr, ...]:
-        """Return the expressions that this one is computed from."""
+        """Return the operands of the expression."""
         return self.operands
 
     def __str__(self) -> str:
@@ -146,7 +153,7 @@ class Apply(Expr):
 
 @dataclass(frozen=True, eq=False)
 class MultiplyAdd(Expr):
-    """a · b + c, with one rounding where the machine has it: made by backends, where rounding is theirs to choose."""
+    """a · b + c as a fused multiply-add (one rounding) where the hardware has it; introduced by backends."""
 
     a: Expr
     b: Expr
@@ -154,7 +161,7 @@ class MultiplyAdd(Expr):
 
     @property
     def parts(self) -> tuple[Expr, ...]:
-        """Return the expressions that this one is computed from."""
+        """Return the operands of the expression."""
         return (self.a, self.b, self.c)
 
     def __str__(self) -> str:
@@ -163,7 +170,7 @@ class MultiplyAdd(Expr):
 
 @dataclass(frozen=True)
 class Condition:
-    """0 ≤ index < size, and index divisible by ``step``."""
+    """The condition 0 ≤ index < size with index divisible by ``step``."""
 
     index: Index
     size: int
@@ -176,7 +183,7 @@ class Condition:
 
 @dataclass(frozen=True, eq=False)
 class Guard(Expr):
-    """``inside`` where all conditions hold, ``outside`` elsewhere; nothing inside is read where they do not."""
+    """``inside`` where all conditions hold, else ``outside``; ``inside`` is evaluated only where they hold."""
 
     conditions: tuple[Condition, ...]
     inside: Expr
@@ -184,12 +191,12 @@ class Guard(Expr):
 
     @property
     def parts(self) -> tuple[Expr, ...]:
-        """Return the expressions that this one is computed from."""
+        """Return the operands of the expression."""
         return (self.inside, self.outside)
 
     @property
     def indices(self) -> tuple[Index, ...]:
-        """Return the indices that this expression itself uses."""
+        """Return the indices in this expression, without those of its operands."""
         return tuple(condition.index for condition in self.conditions)
 
     def __str__(self) -> str:
@@ -198,7 +205,7 @@ class Guard(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Check(Expr):
-    """``value``; where ``condition`` does not hold the run ends with ``message``, which tells ``shown`` (float64).
+    """``value``; the run ends with ``message`` and the value ``shown`` (float64) where ``condition`` does not hold.
 
     The message is (where, expected, hint, whether what is shown is a whole number).
     """
@@ -210,7 +217,7 @@ class Check(Expr):
 
     @property
     def parts(self) -> tuple[Expr, ...]:
-        """Return the expressions that this one is computed from."""
+        """Return the operands of the expression."""
         return (self.value, self.condition, self.shown)
 
     def __str__(self) -> str:
@@ -228,12 +235,12 @@ class Random(Expr):
 
     @property
     def parts(self) -> tuple[Expr, ...]:
-        """Return the expressions that this one is computed from."""
+        """Return the operands of the expression."""
         return (self.seed, self.step)
 
     @property
     def indices(self) -> tuple[Index, ...]:
-        """Return the indices that this expression itself uses."""
+        """Return the indices in this expression, without those of its operands."""
         return (self.index,)
 
     def __str__(self) -> str:
@@ -242,7 +249,7 @@ class Random(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Result(Expr):
-    """The finished value of reduction ``number`` of the statement (or of its contraction)."""
+    """The result of reduction ``number`` of the statement (or of its contraction)."""
 
     number: int
 
@@ -252,7 +259,7 @@ class Result(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """``kind`` "sum", "max" or "argmax" of a value over the reduce axes, accumulated in ``accumulator``."""
+    """The reduction ("sum", "max" or "argmax") of a value over the reduce axes, accumulated in ``accumulator``."""
 
     kind: str
     value: Expr
@@ -266,7 +273,7 @@ class Reduction:
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """buffer[index] = value."""
+    """The store buffer[index] = value."""
 
     buffer: Buffer
     index: Index
@@ -278,7 +285,7 @@ class Store:
 
 @dataclass(eq=False)
 class Statement:
-    """A step of a program: loops over ``axes``, and stores at each point."""
+    """A statement of a program: loops over ``axes``, with stores at each point."""
 
     label: str
     axes: tuple[Axis, ...]
@@ -292,7 +299,7 @@ class Statement:
 
     @property
     def reads(self) -> list[Load]:
-        """Return every load, once."""
+        """Return all loads, each once."""
         return [expr for expr in everything(self.roots()) if isinstance(expr, Load)]
 
     @property
@@ -303,7 +310,7 @@ class Statement:
 
 @dataclass(eq=False)
 class Nest(Statement):
-    """Elementwise work: for each point of ``axes``, reduce over ``reduce`` (if any), then store."""
+    """A loop nest: for each point of ``axes``, reductions over ``reduce`` (if any), then stores."""
 
     reduce: tuple[Axis, ...] = ()
     reductions: tuple[Reduction, ...] = ()
@@ -317,7 +324,7 @@ class Nest(Statement):
 
 @dataclass(eq=False)
 class Contraction(Statement):
-    """``Result(0)`` = Σ over ``reduce`` of left · right, for each point of ``axes``; then store."""
+    """A contraction: for each point of ``axes``, ``Result(0)`` = Σ over ``reduce`` of left · right, then stores."""
 
     reduce: tuple[Axis, ...] = ()
     left: Load = field(kw_only=True)
@@ -340,14 +347,14 @@ class Contraction(Statement):
 
 @dataclass(eq=False)
 class Scatter(Statement):
-    """Clear the buffer, then add each value at its place, in order; one store."""
+    """A scatter: clear the buffer, then add each value at its index, in order; it has one store."""
 
-    sequential: int = 0  # how many of the first axes must run in order
+    sequential: int = 0  # number of leading axes that must run in order
 
 
 @dataclass(eq=False)
 class Routine(Statement):
-    """A whole-array routine: "argsort", "cumulative_sum", "solve", "log_determinant", "cholesky", of ``sizes``."""
+    """A whole-array routine: "argsort", "cumulative_sum", "solve", "log_determinant" or "cholesky"."""
 
     kind: str = ""
     arguments: tuple[Buffer, ...] = ()
@@ -362,7 +369,7 @@ class Routine(Statement):
 
 @dataclass(eq=False)
 class LoopProgram:
-    """Statements in order over buffers; ``inputs`` and ``outputs`` in the order of the graph program.
+    """A program: statements in order; ``inputs`` and ``outputs`` are in the order of the graph program.
 
     ``copies`` maps a state buffer to the temporary whose content becomes the state at the end of a step.
     """
@@ -375,7 +382,7 @@ class LoopProgram:
 
     @property
     def buffers(self) -> list[Buffer]:
-        """Return every buffer, in order of first use."""
+        """Return all buffers in order of first use."""
         found = dict.fromkeys(self.inputs)
         for statement in self.statements:
             found.update(dict.fromkeys(touched(statement)))
@@ -384,7 +391,7 @@ class LoopProgram:
 
 
 def touched(statement: Statement) -> list[Buffer]:
-    """Return the buffers that a statement reads or writes, once each."""
+    """Return the buffers that a statement reads or writes, each once."""
     found = dict.fromkeys(load.buffer for load in statement.reads)
     if isinstance(statement, Routine):
         found.update(dict.fromkeys(statement.arguments))
@@ -393,7 +400,7 @@ def touched(statement: Statement) -> list[Buffer]:
 
 
 def everything(roots: Iterable[Expr]) -> list[Expr]:
-    """Return every expression below the roots, parts first, once each."""
+    """Return all subexpressions of the roots, operands first, each once."""
     return list(dict.fromkeys(expr for root in roots for expr in root.below))
 
 
@@ -411,7 +418,7 @@ def looked_up(index: Index) -> list[Expr]:
 
 
 def _replaced(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -> Expr:
-    """Replace loop variables, keeping shared parts shared."""
+    """Replace loop variables; shared subexpressions stay shared."""
     found = known.get(expr)
     if found is not None:
         return found
@@ -450,7 +457,7 @@ def _replaced(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -
 
 
 def zero(dtype: DType) -> Number:
-    """Return the constant 0 (False) of a type.
+    """Return the constant 0 (or False) of an element type.
 
     >>> from deltarule.dtypes import BOOL, FLOAT32
     >>> print(zero(FLOAT32), zero(BOOL))
@@ -464,5 +471,5 @@ def zero(dtype: DType) -> Number:
 def replace_all(
     expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]
 ) -> Expr:
-    """Replace loop variables in one of several expressions that share parts (``known`` remembers them)."""
+    """Replace loop variables in one of several expressions with shared subexpressions, cached in ``known``."""
     return _replaced(expr, axes, known)

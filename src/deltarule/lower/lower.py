@@ -1,4 +1,4 @@
-"""From a program to loops: rewrite, prepare operands, fuse, build statements, order them, plan memory."""
+"""Lowering of programs to loops: rewrite, prepare operands, fuse, build and order statements, plan memory."""
 
 from __future__ import annotations
 
@@ -38,10 +38,15 @@ from deltarule.shapes import count, is_static, show
 
 @dataclass(frozen=True)
 class Lowered:
-    """A program as loops: statements, memory, and which buffer holds each input and output.
+    """A lowered program.
 
-    Of a step program, ``outputs`` are the buffers of the metrics; the state is updated in place: ``aliases`` maps
-    the buffer of a next value to that of the present one, whose memory it takes over.
+    Attributes:
+        program: The loop program.
+        memory: The memory plan.
+        inputs: Buffers of the inputs.
+        outputs: Buffers of the outputs; of a step program, of the metrics.
+        layouts: Layouts of buffers that are not row-major.
+        aliases: Buffers of new state that share the memory of the old state (updates in place).
     """
 
     program: LoopProgram
@@ -53,12 +58,18 @@ class Lowered:
 
 
 def lower(program: Program) -> Lowered:
-    """Return a program as loops; inputs and outputs are row-major arrays of the caller."""
+    """Lower a program; inputs and outputs are row-major arrays of the caller.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", (3,))
+    >>> len(lower(Program((x,), (exp(x),))).program.statements)
+    1
+    """
     return _Lowering(program.inputs, program.outputs, "input").result()
 
 
 def lower_step(program: StepProgram) -> Lowered:
-    """Return a step as loops; ``inputs`` are state, batch, step, seed and scalars, in this order."""
+    """Lower a training step; ``inputs`` are state, batch, step, seed and scalars, in this order."""
     inputs = (
         *program.state,
         *program.batch,
@@ -84,10 +95,10 @@ class _Lowering:
         prepared = prepare(canonical(outputs), frozenset(states))
         self._outputs = prepared.outputs
         self._layouts = prepared.layouts
-        self._handed_out = frozenset(prepared.outputs[len(states) :])
+        self._results = frozenset(prepared.outputs[len(states) :])
         fusion = self._fusion = Fusion([*prepared.outputs], prepared.kept)
         if step:
-            self._spread_layouts(states, prepared.outputs[: len(states)])
+            self._propagate_layouts(states, prepared.outputs[: len(states)])
         self._buffers: dict[Node, Buffer] = {}
         for place, node in enumerate(inputs):
             name = str(node.attributes.get("name") or f"input{place}")
@@ -112,7 +123,7 @@ class _Lowering:
         self._owners = {buffer: node for node, buffer in self._buffers.items()}
 
     def result(self) -> Lowered:
-        """Return the loops of a plain program."""
+        """Return the lowered program."""
         outputs, copies = [], []
         for place, node in enumerate(self._outputs):
             known = self._buffers[node]
@@ -135,7 +146,7 @@ class _Lowering:
         return Lowered(loops, plan, tuple(inputs), tuple(outputs), self._layouts_of())
 
     def step_result(self, program: StepProgram) -> Lowered:
-        """Return the loops of a training step."""
+        """Return the lowered training step."""
         n_state = len(program.state)
         inputs = [self._buffers[node] for node in self._inputs]
         pairs = list(zip(inputs[:n_state], self._outputs[:n_state], strict=True))
@@ -145,7 +156,7 @@ class _Lowering:
         readers = _readers(statements)
         aliases: dict[Buffer, Buffer] = {}
         late: list[tuple[Buffer, Buffer]] = []
-        # present values that are read after all statements: another state's next value is copied at the end
+        # states that are read after all statements: they are the new value of another state
         read_late = {
             self._buffers[node]
             for state, node in pairs
@@ -169,9 +180,7 @@ class _Lowering:
         metrics = []
         for place, node in enumerate(self._outputs[n_state:]):
             metric = self._buffers[node]
-            if (
-                metric in inputs[:n_state]
-            ):  # the present value is asked for, which the step overwrites
+            if metric in inputs[:n_state]:  # the old value, which the step overwrites
                 kept = Buffer(f"metric{place}", node.dtype, metric.size)
                 statements.insert(
                     0, _copy(metric, kept, self._layout(metric), RowMajor(node.shape))
@@ -208,14 +217,14 @@ class _Lowering:
         }
 
     def _layout(self, buffer: Buffer) -> Layout:
-        """Return the layout of the memory of a node."""
+        """Return the layout of a buffer."""
         node = self._owners[buffer]
         return self._layouts.get(node, RowMajor(node.shape))
 
     def _late_copies(
         self, late: Sequence[tuple[Buffer, Buffer]], aliases: Mapping[Buffer, Buffer]
     ) -> list[Statement]:
-        """Copy next states into place at the end of a step; first aside where one present state is another's next."""
+        """Copy new states into place at the end of a step, through temporaries where states are exchanged."""
         result: list[Statement] = []
         states = {state for state, _ in late} | set(aliases.values())
         final = []
@@ -228,16 +237,16 @@ class _Lowering:
         return [*result, *final]
 
     def _is_movable(self, node: Node) -> bool:
-        """Return whether a value may lie in another layout: routines and what is handed out ask for rows."""
+        """Return whether a value may have another layout; routines and results are row-major."""
         routine = node.op in ROUTINES or any(
             use.reader.op in ROUTINES for use in self._fusion.uses[node]
         )
-        return not routine and node not in self._handed_out
+        return not routine and node not in self._results
 
-    def _spread_layouts(
+    def _propagate_layouts(
         self, states: Sequence[Node], following: Sequence[Node]
     ) -> None:
-        """Give what is updated together with a weight the weight's layout (velocities, moments, gradients)."""
+        """Give values that are updated with a weight (velocities, moments, gradients) the layout of the weight."""
         fusion, layouts = self._fusion, self._layouts
         for state, node in zip(states, following, strict=True):
             layout = layouts.get(state)
@@ -296,7 +305,7 @@ def _copy(source: Buffer, target: Buffer, layout: Layout, wanted: Layout) -> Nes
 def _writers_last(
     statements: list[Statement], pairs: Sequence[tuple[Buffer, Buffer]]
 ) -> list[Statement]:
-    """Move statements that write the next state behind those that read the present one, where that can be."""
+    """Move statements that write new state after those that read the old state, where possible."""
     writers = {
         buffer: statement for statement in statements for buffer in statement.writes
     }
@@ -320,9 +329,7 @@ def _writers_last(
         if last < place:
             continue
         moved = [writer]
-        for statement in order[
-            place + 1 : last + 1
-        ]:  # what needs the writer moves along
+        for statement in order[place + 1 : last + 1]:  # users of the writer move too
             if needs[statement] & set(moved):
                 moved.append(statement)
         if any(statement in readers for statement in moved):
@@ -349,9 +356,9 @@ def _in_place(
     state: Buffer,
     new: Buffer,
 ) -> bool:
-    """Return whether the next value may be written over the present one: all other reads come before.
+    """Return whether a new state may overwrite the old one: all other reads come before.
 
-    The writing statement itself may read the present value only at the point that it writes.
+    The writing statement may read the old value only at the point that it writes.
     """
     place = next(
         (p for p, statement in enumerate(statements) if new in statement.writes), None

@@ -1,4 +1,4 @@
-"""The memory plan: where every buffer lies in one arena, and which ones share a place.
+"""Memory planning: the offset of every buffer in one arena, with reuse of memory.
 
 A temporary lives from the statement that writes it first to the last one that reads it; two temporaries may share
 memory if their lives do not meet. Buffers that last (state, batch, counters) have places of their own.
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from deltarule.lower.loops import Buffer, LoopProgram, touched
 
 ALIGNMENT = 64
-_LEAST = 64  # bytes, so that a guarded read at offset 0 is always legal
+_MIN_BYTES = 64  # so that a guarded read at offset 0 is always valid
 
 
 @dataclass(frozen=True)
 class Place:
-    """Bytes of the arena, and the statements between which they hold one buffer."""
+    """A block of the arena, and the first and last statement of its lifetime."""
 
     offset: int
     nbytes: int
@@ -25,7 +25,7 @@ class Place:
     last: int
 
     def meets(self, other: Place) -> bool:
-        """Return whether two places overlap in memory."""
+        """Return whether two blocks overlap in memory."""
         return (
             self.offset < other.offset + other.nbytes
             and other.offset < self.offset + self.nbytes
@@ -34,7 +34,7 @@ class Place:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The place of every buffer in the arena; buffers of the caller (inputs, outputs) are not in it."""
+    """The blocks of all buffers in the arena, except those of the caller (inputs, outputs)."""
 
     places: Mapping[Buffer, Place]
     nbytes: int
@@ -58,7 +58,7 @@ class MemoryPlan:
 def plan_memory(
     program: LoopProgram, lasting: Sequence[Buffer], aliases: Mapping[Buffer, Buffer]
 ) -> MemoryPlan:
-    """Place the buffers of a program: greedily, large ones first, each at the lowest offset that is free.
+    """Plan the memory of a program greedily: large buffers first, each at the lowest free offset.
 
     ``lasting`` buffers are kept from call to call; ``aliases`` maps a buffer to the one whose memory it takes over.
     """
@@ -98,11 +98,11 @@ def plan_memory(
 
 
 def _padded(buffer: Buffer) -> int:
-    return max(_LEAST, -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT)
+    return max(_MIN_BYTES, -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT)
 
 
 def _lives(program: LoopProgram) -> dict[Buffer, tuple[int, int]]:
-    """Return the first and the last statement that touches each buffer; results of the program live to its end."""
+    """Return the first and last statement that accesses each buffer; results live to the end of the program."""
     lives: dict[Buffer, tuple[int, int]] = {}
     for place, statement in enumerate(program.statements):
         for buffer in touched(statement):

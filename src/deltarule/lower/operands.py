@@ -1,4 +1,4 @@
-"""What contractions ask of their operands: plain views of memory, the innermost column at unit stride.
+"""Preparation of the operands of contractions: plain views of memory with unit stride along columns.
 
 An operand that is not a plain view is computed into memory of its own. A weight of a step program whose columns
 are strided lies in panels for good; other strided operands are copied tile by tile as they are read.
@@ -26,7 +26,7 @@ CONTRACTIONS = frozenset({Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_WEIGHT})
 
 @dataclass
 class Operands:
-    """The prepared graph, the nodes that must be in memory for it, and the layouts that differ from row-major."""
+    """The prepared graph, the nodes that must be stored, and the layouts that are not row-major."""
 
     outputs: list[Node] = field(default_factory=list)
     kept: set[Node] = field(default_factory=set)
@@ -34,7 +34,7 @@ class Operands:
 
 
 def prepare(outputs: Sequence[Node], weights: Collection[Node] = ()) -> Operands:
-    """Return a graph whose contractions can run; ``weights`` are inputs whose layout is free."""
+    """Return a graph with operands that contractions can read; the layout of ``weights`` may be chosen."""
     result = Operands()
 
     def ready(node: Node) -> Node | None:
@@ -62,14 +62,14 @@ def prepare(outputs: Sequence[Node], weights: Collection[Node] = ()) -> Operands
 
 
 def _below(node: Node, indices: Indices, found: Operands) -> tuple[Node, Indices]:
-    """Follow views down to what is in memory."""
+    """Follow views to the stored value below them."""
     while node.op in VIEWS and node not in found.kept:
         node, indices = node.sources[0], through(node, indices)
     return node, indices
 
 
 def position(node: Node, indices: Indices, found: Operands) -> Index:
-    """Return where in memory an element lies."""
+    """Return the position of an element in memory."""
     base, inner = _below(node, indices, found)
     return found.layouts.get(base, RowMajor(base.shape)).flat(inner)
 
@@ -84,7 +84,7 @@ def _in_memory(source: Node, at: Indices, loops: Sum, found: Operands) -> Node:
 
 
 def _whole(source: Node, found: Operands) -> Node:
-    """Return an operand that is in memory by itself, row-major."""
+    """Return an operand that is stored row-major."""
     plain = (
         source.op not in VIEWS and source.op not in FREE and source.op is not Op.INPUT
     )
@@ -92,7 +92,7 @@ def _whole(source: Node, found: Operands) -> Node:
 
 
 def _shared(source: Node, found: Operands) -> Node:
-    """Return an operand of many readers that is in memory: by itself, or as an input or a plain view of one."""
+    """Return an operand with many readers that is stored, or an input or a plain view of one."""
     base = source
     while base.op in {Op.RESHAPE, Op.PERMUTE} and base not in found.kept:
         base = base.sources[0]
@@ -110,7 +110,7 @@ def _copy(source: Node, found: Operands) -> Node:
 
 
 def _stride(source: Node, loops: Sum, found: Operands) -> int:
-    """Return the distance in memory between neighbouring columns of the right operand."""
+    """Return the stride between columns of the right operand."""
     flat = position(source, loops.right_at, found)
     _, replacements = split((*loops.axes, *loops.reduce), [flat])
     column = replacements[loops.column]
@@ -125,7 +125,7 @@ def _stride(source: Node, loops: Sum, found: Operands) -> int:
 def _in_columns(
     node: Node, loops: Sum, found: Operands, weights: Collection[Node]
 ) -> Node:
-    """Return the right operand, in a layout of unit stride along columns if it is a weight."""
+    """Return the right operand, with unit stride along columns if it is a weight."""
     source = node.sources[1]
     if loops.column.extent == 1 or _stride(source, loops, found) == 1:
         return source

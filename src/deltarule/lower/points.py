@@ -1,4 +1,4 @@
-"""From graph nodes to expressions at one point: views become index arithmetic, the rest is applied."""
+"""Expressions of graph nodes at one point: views become index arithmetic, other nodes operations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from deltarule.shapes import count
 
 
 class ElementExpressions:
-    """Expressions of values at indices, inside one statement; equal ones are made once.
+    """Expressions of nodes at indices within one statement; equal ones are shared.
 
     ``buffers`` says which nodes are in memory, ``computed`` which ones this statement computes by itself. Constants
     and positions are computed where they are read, even if they are results and have a buffer of their own.
@@ -69,11 +69,11 @@ class ElementExpressions:
             found = self._known[key] = self._value(node, indices)
             _ = (
                 found.axes
-            )  # computed now, while its parts have theirs: no deep recursion later
+            )  # computed now, since its operands are known: avoids deep recursion
         return found
 
     def load(self, node: Node, indices: Indices) -> Load:
-        """Return the element of a node that is in memory."""
+        """Return the load of an element of a stored node."""
         return Load(node.dtype, self.buffers[node], self.layouts[node].flat(indices))
 
     def _value(self, node: Node, indices: Indices) -> Expr:

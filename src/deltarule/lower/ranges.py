@@ -1,4 +1,4 @@
-"""The range of an index where conditions hold.
+"""Ranges of indices under conditions.
 
 The range of an index follows from the ranges of its loop variables. Where that is too wide, the conditions that
 guard a load narrow it: if 0 ≤ J < s holds for a condition's index J, then I = λJ + (I − λJ) bounds I for every λ, and
@@ -15,7 +15,7 @@ from math import ceil, floor, gcd
 from deltarule.lower.index import Atom, Index, Quotient, Remainder
 from deltarule.lower.loops import Condition
 
-_MOST_TRIALS = 300  # ways to take conditions out of one index
+_MAX_TRIALS = 300  # combinations of conditions for one index
 
 _Terms = dict[Atom, Fraction | int]
 _Range = tuple[Fraction, Fraction]
@@ -23,7 +23,7 @@ _Range = tuple[Fraction, Fraction]
 
 @dataclass(frozen=True)
 class _Fact:
-    """low ≤ Σ coefficient · atom ≤ high."""
+    """The inequality low ≤ Σ coefficient · atom ≤ high."""
 
     terms: tuple[tuple[Atom, int], ...]
     low: int
@@ -31,7 +31,7 @@ class _Fact:
 
 
 def narrowed(index: Index, conditions: Iterable[Condition]) -> tuple[int, int]:
-    """Return the least and the greatest value that an index can have where all conditions hold.
+    """Return the smallest and largest value of an index where all conditions hold.
 
     >>> from deltarule.lower.index import Axis, of
     >>> place = of(Axis("i", 6)) + -1
@@ -56,7 +56,7 @@ def narrowed(index: Index, conditions: Iterable[Condition]) -> tuple[int, int]:
 def _facts(
     conditions: Sequence[tuple[Index, int, int, int]], index: Index
 ) -> list[_Fact]:
-    """Return what conditions (index, step, low, high) say about their indices, and about quotients as in an index."""
+    """Return the inequalities that conditions (index, step, low, high) imply for indices and their quotients."""
     facts: list[_Fact] = []
     for known, step, low, high in conditions:
         facts.append(_fact(known, low, high))
@@ -70,7 +70,7 @@ def _facts(
 
 
 def _without_quotients(fact: _Fact) -> Iterator[_Fact]:
-    """Yield facts in which a quotient is replaced: d·⌊x / d⌋ is x less 0 … d − 1."""
+    """Yield facts in which a quotient is replaced by d·⌊x / d⌋ = x − (0 … d − 1)."""
     found = next(
         ((atom, c) for atom, c in fact.terms if isinstance(atom, Quotient)), None
     )
@@ -94,7 +94,7 @@ def _quotients(index: Index) -> Iterator[Quotient]:
 
 
 def _simplified(index: Index, search: _Search) -> Index:
-    """Return an index that is equal where the facts of a search hold, with smaller quotients and remainders."""
+    """Return an index that is equal where the facts hold, with smaller quotients and remainders."""
     result = Index((), index.constant)
     for atom, coefficient in index.terms:
         part = Index(((atom, 1),))
@@ -124,7 +124,7 @@ def _reduced(dividend: Index, atom: Quotient | Remainder, search: _Search) -> In
 
 
 def _of_dividends(facts: Sequence[_Fact]) -> list[_Fact]:
-    """Return what facts about ⌊x / d⌋, and x mod d beside them, say about x."""
+    """Return the facts about x that follow from facts about ⌊x / d⌋ and x mod d."""
     alone = {
         fact.terms[0][0]: fact
         for fact in facts
@@ -156,7 +156,7 @@ def _divisors(index: Index) -> set[int]:
 
 
 class _Search:
-    """The narrowest range of a sum that taking facts out of it, one after the other, gives."""
+    """The search for the narrowest range of a sum by subtracting facts from it."""
 
     def __init__(self, facts: Sequence[_Fact]) -> None:
         self._facts = facts
@@ -192,7 +192,7 @@ class _Search:
             narrower, key=lambda found: found[:2]
         ):
             self._trials += 1
-            if self._trials > _MOST_TRIALS:
+            if self._trials > _MAX_TRIALS:
                 break
             least, most = self._best(rest, unused - {place}, constant)
             low, high = max(low, least + first), min(high, most + last)
@@ -207,7 +207,7 @@ class _Search:
         return low, high
 
     def _atom(self, atom: Atom) -> tuple[int, int]:
-        """Return the range of one atom: natural for what is being narrowed just now."""
+        """Return the range of one atom; atoms being narrowed have their natural range."""
         known = self._known.get(atom)
         if known is None:
             known = self._known[atom] = Index(((atom, 1),)).bounds

@@ -1,4 +1,4 @@
-"""Loop programs as text: what is computed, in which loops, from where."""
+"""Printing of loop programs as text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from deltarule.lower.loops import (
     replace_all,
 )
 
-_LETTERS = "ijlmnpqrstuv"  # of loops over results; those of sums are k, k1, k2 …
+_LETTERS = "ijlmnpqrstuv"  # loops over results; reductions are k, k1, k2 …
 _SIGNS = {
     "ADD": "+",
     "SUBTRACT": "-",
@@ -38,7 +38,17 @@ _SIGNS = {
 
 
 def show_program(program: LoopProgram) -> str:
-    """Return the statements of a program, one paragraph each."""
+    """Return the statements of a program as text, a paragraph each.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> x = input_node("x", (3,))
+    >>> print(show_program(lower(Program((x,), (exp(x),))).program))
+    # 0: exp
+    for i in 0..3:
+      output0[i] = exp(x[i])
+    """
     return "\n\n".join(
         show_statement(statement, place)
         for place, statement in enumerate(program.statements)
@@ -46,7 +56,7 @@ def show_program(program: LoopProgram) -> str:
 
 
 def show_statement(statement: Statement, place: int = 0) -> str:
-    """Return one statement: its loops and what happens at each point."""
+    """Return one statement as text: its loops and stores."""
     lines = [f"# {place}: {statement.label}"]
     if isinstance(statement, Routine):
         arguments = ", ".join(map(str, statement.arguments))
@@ -74,7 +84,7 @@ def _names(axes: Iterable[Axis], reduce: Iterable[Axis]) -> dict[Axis, str]:
 
 
 class _Writer:
-    """Writes expressions; what occurs more than once gets a name."""
+    """A writer of expressions that names repeated subexpressions."""
 
     def __init__(self, statement: Statement, names: dict[Axis, str]) -> None:
         self._new = {axis: of(Axis(name, axis.extent)) for axis, name in names.items()}
@@ -84,7 +94,7 @@ class _Writer:
         self._statement = statement
 
     def lines(self, statement: Statement, reduce: tuple[Axis, ...]) -> list[str]:
-        """Return what happens at one point of the loops over results."""
+        """Return the stores at one point of the loops over results."""
         found = []
         if isinstance(statement, Nest):
             for number, reduction in enumerate(statement.reductions):
@@ -119,7 +129,7 @@ class _Writer:
         return index.replace(self._new)
 
     def _expressions(self, roots: list[Expr]) -> tuple[list[str], list[str]]:
-        """Return the lines that name shared parts, and the texts of the roots."""
+        """Return the definitions of shared subexpressions, and the texts of the roots."""
         renamed = []
         for root in roots:
             for part in everything([root]):

@@ -1,4 +1,4 @@
-"""One statement for each group: loops, reductions, stores."""
+"""Building of the statement of each group: loops, reductions, stores."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from deltarule.lower.points import ElementExpressions
 from deltarule.lower.views import Indices, over_windows
 from deltarule.shapes import count
 
-_FEW_DOTS = 4  # rows, or columns, for which dot products beat copying the other operand
+_FEW_DOTS = 4  # rows or columns for which dot products are faster than a copy of the other operand
 
 
 class Statements:
-    """Builds the statements of a fused graph."""
+    """Builder of the statements of a fused graph."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Statements:
     def _stores(
         self, group: Group, points: ElementExpressions, flat: Index
     ) -> tuple[Store, ...]:
-        """Store what is kept of a group, at the row-major position ``flat`` of its points."""
+        """Return the stores of a group at the row-major position ``flat`` of its points."""
         stores = []
         for node in group.nodes:
             indices = unflatten(flat, node.shape)
@@ -118,7 +118,7 @@ class Statements:
         return tuple(stores)
 
     def _above(self, node: Node, group: Group) -> list[Node]:
-        """Return the group's operations before a node: met in order, so that no recursion is deep."""
+        """Return the operations of the group before a node, in order, which avoids deep recursion."""
         return group.nodes[: group.nodes.index(node)] if len(group.nodes) > 200 else []
 
     def _elementwise(self, group: Group) -> Statement:
@@ -324,7 +324,7 @@ def _substitute(statement: Statement, replacements: Mapping[Axis, Index]) -> Non
 
 
 def all_indices(statement: Statement) -> list[Index]:
-    """Return every index of a statement, those of looked-up values included."""
+    """Return all indices of a statement, including those of indirect loads."""
     found = [store.index for store in statement.stores]
     for expr in everything(statement.roots()):
         found.extend(expr.indices)
@@ -332,7 +332,7 @@ def all_indices(statement: Statement) -> list[Index]:
 
 
 def _simplified(nest: Nest, keep_reduce: bool = False) -> Nest:
-    """Cut and merge loops so that indices become sums and loops few and long."""
+    """Split and merge loops so that indices become affine and loops few and long."""
     indices = all_indices(nest)
     _, replacements = split((*nest.axes, *nest.reduce), indices)
     nest.axes = _split_axes(nest.axes, replacements)
@@ -343,7 +343,7 @@ def _simplified(nest: Nest, keep_reduce: bool = False) -> Nest:
 
 
 def _merge_axes(statement: Nest | Contraction, keep_reduce: bool = False) -> None:
-    """Make one loop of neighbouring loops wherever all indices allow it, and drop loops that run once."""
+    """Merge adjacent loops where all indices allow it, and remove loops of extent 1."""
     indices = all_indices(statement)
     replacements: dict[Axis, Index] = {}
     new: list[tuple[Axis, ...]] = []
@@ -371,7 +371,7 @@ def _merge_axes(statement: Nest | Contraction, keep_reduce: bool = False) -> Non
 
 
 def _reads_along_reduction(statement: Contraction) -> bool:
-    """Return whether a contraction is a few dot products: both operands lie along the reduction, one is small."""
+    """Return whether a contraction is a few dot products: both operands are contiguous along the reduction."""
     if not statement.reduce:
         return True
     inner, sides = statement.reduce[-1], (statement.left, statement.right)
@@ -384,7 +384,7 @@ def _reads_along_reduction(statement: Contraction) -> bool:
 
 
 def _suits(store: Store, statement: Contraction) -> bool:
-    """Return whether a contraction can run in place of a store: same element type, affine position."""
+    """Return whether a contraction can write to a store: same element type, affine index."""
     return store.value.dtype is statement.left.dtype and is_affine(store.index)
 
 

@@ -1,4 +1,4 @@
-"""Whether a loop program reads only what it has written: order of statements, elements, shared memory.
+"""The verifier of loop programs: every read must be of memory that was written and not reused since.
 
 The statements are gone through in order, with the set of buffers whose content is in memory. A statement may read
 those only; what it writes, it writes whole, and whatever else lay in that memory is gone. Run for every program where
@@ -30,18 +30,18 @@ from deltarule.lower.loops import (
 from deltarule.lower.memory import MemoryPlan
 from deltarule.lower.show import show_statement
 
-_MOST_POINTS = 30_000  # of a store that is looked at point by point
+_MAX_POINTS = 30_000  # of a store that is checked by enumeration
 
 
 def is_asked_for() -> bool:
-    """Return whether the environment asks for every program to be verified."""
+    """Return whether the environment variable DELTARULE_VERIFY requests verification."""
     return os.environ.get("DELTARULE_VERIFY", "0") not in {"", "0"}
 
 
 def verify_loops(
     program: LoopProgram, memory: MemoryPlan, aliases: Mapping[Buffer, Buffer]
 ) -> None:
-    """Raise GraphError, with the statement, where a program reads what is not, or no longer, in memory."""
+    """Raise GraphError with the statement if a program reads memory that is not written or was reused."""
     _Walk(program, memory, aliases).run()
 
 
@@ -51,10 +51,10 @@ class _Walk:
     ) -> None:
         self._program, self._memory, self._aliases = program, memory, aliases
         self._held = set(program.inputs)
-        self._lost: dict[Buffer, int] = {}  # the statement that wrote over a buffer
+        self._lost: dict[Buffer, int] = {}  # the statement that overwrote a buffer
 
     def run(self) -> None:
-        """Go through all statements."""
+        """Check all statements."""
         for place, statement in enumerate(self._program.statements):
             read = dict.fromkeys(load.buffer for load in statement.reads)
             read |= dict.fromkeys(
@@ -119,7 +119,7 @@ class _Walk:
         )
 
     def _in_place(self, statement: Statement, read: Buffer, written: Buffer) -> bool:
-        """Return whether a statement reads memory that it writes only at the very element that it then writes."""
+        """Return whether a statement reads the memory that it writes only at the element that it writes."""
         if not isinstance(statement, Nest | Contraction):
             return False
         if read is not written and self._aliases.get(
@@ -152,7 +152,7 @@ class _Walk:
         """Return whether a statement writes all elements of a buffer."""
         if isinstance(
             statement, Scatter | Routine
-        ):  # cleared first; routines fill what they are given
+        ):  # cleared first; routines write whole buffers
             return True
         return any(
             _covers(store.index, buffer.size)
@@ -198,7 +198,7 @@ def _covers(index: Index, size: int) -> bool:
         return index.bounds == (0, size - 1) and reached == size
     if index.bounds[0] > 0 or index.bounds[1] < size - 1:
         return False
-    if prod(axis.extent for axis in axes) > _MOST_POINTS:
+    if prod(axis.extent for axis in axes) > _MAX_POINTS:
         return True  # not shown
     reached_at = set()
     for point in product(*(range(axis.extent) for axis in axes)):

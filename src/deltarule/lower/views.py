@@ -1,4 +1,4 @@
-"""Views: operations that only say where a value comes from, as index arithmetic."""
+"""Views: operations that rearrange elements, as index arithmetic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Indices = tuple[Index, ...]
 
 
 def through(node: Node, indices: Indices) -> Indices:
-    """Return where in its source the element ``indices`` of a view is."""
+    """Return the indices in the source of the element ``indices`` of a view."""
     (source,) = node.sources
     if node.op is Op.RESHAPE:
         return _reshaped(indices, node.shape, source.shape)
@@ -47,7 +47,7 @@ def through(node: Node, indices: Indices) -> Indices:
 
 
 def _reshaped(indices: Indices, shape: Sequence[int], target: Sequence[int]) -> Indices:
-    """Return the indices in the target shape; axes of size 1 come and go without arithmetic."""
+    """Return the indices in the target shape; axes of size 1 need no arithmetic."""
     long = [
         (index, size) for index, size in zip(indices, shape, strict=True) if size != 1
     ]
@@ -70,7 +70,7 @@ def _windows(node: Node, indices: Indices, rank: int) -> Indices:
 def inside_padding(
     node: Node, indices: Indices
 ) -> tuple[tuple[Condition, ...], Indices]:
-    """Return when an element of PAD comes from the source, and from where."""
+    """Return the condition under which an element of PAD is from the source, and its indices there."""
     a = node.attributes
     conditions, result = [], []
     for index, low, inner, size in zip(
@@ -85,7 +85,7 @@ def inside_padding(
 
 
 def holds(condition: Condition) -> bool:
-    """Return whether the range of the index alone makes a condition true."""
+    """Return whether a condition is implied by the range of its index."""
     low, high = condition.index.bounds
     return low >= 0 and high < condition.size and condition.step == 1
 
@@ -104,7 +104,7 @@ def tiles_exactly(node: Node) -> bool:
 def inside_window(
     node: Node, indices: Indices
 ) -> tuple[tuple[Condition, ...], Indices]:
-    """Return when an element of a FOLD without overlaps comes from a window, and from where."""
+    """Return when an element of a FOLD without overlaps is from a window, and its indices there."""
     a = node.attributes
     source = node.sources[0]
     result, offsets, conditions = list(indices), [], []
@@ -124,7 +124,7 @@ def inside_window(
 def over_windows(
     node: Node, indices: Indices, offsets: Indices
 ) -> tuple[tuple[Condition, ...], Indices]:
-    """Return when window ``offsets`` of a FOLD reaches an element, and from where it comes."""
+    """Return the condition under which window ``offsets`` of a FOLD covers an element, and its indices there."""
     a = node.attributes
     source = node.sources[0]
     result, conditions = list(indices), []

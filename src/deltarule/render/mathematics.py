@@ -120,14 +120,22 @@ class Identifier:
 
 @dataclass(frozen=True)
 class Number:
-    """A number, as text."""
+    """A number, as text.
+
+    >>> to_text(Number("3.5"))
+    '3.5'
+    """
 
     text: str
 
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator sign; ``spaced`` puts a space on both sides."""
+    """An operator sign; ``spaced`` puts a space on both sides.
+
+    >>> to_text(Operator("+", spaced=True))
+    ' + '
+    """
 
     text: str
     spaced: bool = False
@@ -135,21 +143,33 @@ class Operator:
 
 @dataclass(frozen=True)
 class Text:
-    """Text inside a formula."""
+    """Text inside a formula.
+
+    >>> to_text(Text("if"))
+    'if'
+    """
 
     text: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """A sequence of formulas."""
+    """A sequence of formulas.
+
+    >>> to_text(Row((Number("2"), Identifier("x"))))
+    '2x'
+    """
 
     items: tuple[Formula, ...]
 
 
 @dataclass(frozen=True)
 class Scripts:
-    """A base with a subscript, a superscript, or both."""
+    """A base with a subscript, a superscript, or both.
+
+    >>> to_text(Scripts(Identifier("W"), lower=Number("1"), upper=Identifier("T")))
+    'W₁ᵀ'
+    """
 
     base: Formula
     lower: Formula | None = None
@@ -158,7 +178,11 @@ class Scripts:
 
 @dataclass(frozen=True)
 class Fraction:
-    """A fraction; ``inline`` writes it with a slash in LaTeX too."""
+    """A fraction; ``inline`` writes it with a slash in LaTeX too.
+
+    >>> to_text(Fraction(Identifier("a"), Identifier("b")))
+    'a/b'
+    """
 
     over: Formula
     under: Formula
@@ -167,14 +191,22 @@ class Fraction:
 
 @dataclass(frozen=True)
 class Root:
-    """A square root."""
+    """A square root.
+
+    >>> to_text(Root(Identifier("x")))
+    '√x'
+    """
 
     body: Formula
 
 
 @dataclass(frozen=True)
 class Accent:
-    """A formula with a hat, bar, tilde or dot above."""
+    """A formula with a hat, bar, tilde or dot above.
+
+    >>> to_text(Accent(Identifier("y"), "hat"))
+    'ŷ'
+    """
 
     base: Formula
     mark: str
@@ -182,7 +214,11 @@ class Accent:
 
 @dataclass(frozen=True)
 class Fenced:
-    """A formula in parentheses or other delimiters."""
+    """A formula in parentheses or other delimiters.
+
+    >>> to_text(Fenced(Identifier("x"), "[", "]"))
+    '[x]'
+    """
 
     body: Formula
     left: str = "("
@@ -191,7 +227,11 @@ class Fenced:
 
 @dataclass(frozen=True)
 class Grid:
-    """A matrix, as rows of formulas."""
+    """A matrix, as rows of formulas.
+
+    >>> to_text(Grid(((Number("1"), Number("0")), (Number("0"), Number("1")))))
+    '[1  0; 0  1]'
+    """
 
     rows: tuple[tuple[Formula, ...], ...]
 

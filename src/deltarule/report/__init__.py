@@ -1,4 +1,4 @@
-"""Pages that people look at: one HTML file a training run, readable without a network."""
+"""Reports of training runs as self-contained HTML pages."""
 
 import warnings
 from typing import Any

@@ -1,6 +1,6 @@
-"""Blocks of a report that ``render.html`` does not know: pairs, notes, a confusion table, a gallery, charts in a row.
+"""Blocks of reports beyond those of ``render.html``: pairs, notes, confusion matrices, galleries, charts.
 
-Each gives an element of XHTML; the style sheet beside this file says how it looks.
+Each returns an XHTML element, formatted by the style sheet ``style.css`` in this folder.
 """
 
 from __future__ import annotations
@@ -21,13 +21,21 @@ Array = npt.NDArray[Any]
 
 
 def style() -> str:
-    """Return the style sheet of the blocks, light and dark, for screens, phones and paper."""
+    """Return the CSS of the blocks, for light and dark colour schemes, small screens and print.
+
+    >>> ".gallery" in style()
+    True
+    """
     return (files("deltarule.report") / "style.css").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Lead:
-    """The one number that a reader came for, and the words around it."""
+    """The main result: a number and a description.
+
+    >>> Lead("97.5 %", "accuracy").html()
+    '<p class="lead"><strong>97.5 %</strong> accuracy</p>'
+    """
 
     value: str
     words: str
@@ -39,7 +47,11 @@ class Lead:
 
 @dataclass(frozen=True)
 class Note:
-    """Words in small print."""
+    """A note in small print.
+
+    >>> Note("Seed 0.").html()
+    '<p class="note">Seed 0.</p>'
+    """
 
     text: str
 
@@ -50,7 +62,11 @@ class Note:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Labels and texts."""
+    """Pairs of a label and a text.
+
+    >>> Pairs([("loss", "0.5")]).html()
+    '<dl><dt>loss</dt><dd>0.5</dd></dl>'
+    """
 
     rows: Sequence[tuple[str, str]]
 
@@ -64,7 +80,11 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Charts:
-    """Figures side by side where there is room, below each other on a phone."""
+    """Figures in a responsive grid.
+
+    >>> Charts(["<svg/>"]).html()
+    '<div class="charts"><figure><svg/></figure></div>'
+    """
 
     svgs: Sequence[str]
 
@@ -75,7 +95,14 @@ class Charts:
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture (H, W, 1 or 3) with two lines of words; ``told`` says it to those who do not see it."""
+    """An image of a gallery.
+
+    Attributes:
+        pixels: Array of shape (H, W, 1) or (H, W, 3).
+        caption: First line of the caption.
+        small: Second line of the caption.
+        told: Alternative text for screen readers.
+    """
 
     pixels: Array
     caption: str
@@ -85,7 +112,11 @@ class Photo:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures in a grid; the darkest value of all is black, the brightest white, and each pixel a square."""
+    """Images in a grid, scaled so that the smallest value of all is black and the largest white.
+
+    >>> Gallery([Photo(np.zeros((2, 2, 1)), "0", "row 1", "a digit")]).html().count("<img")
+    1
+    """
 
     photos: Sequence[Photo]
 
@@ -97,9 +128,8 @@ class Gallery:
 
     @staticmethod
     def _figure(photo: Photo, low: float, high: float) -> str:
-        scaled = (np.asarray(photo.pixels, np.float64) - low) / (
-            high - low if high > low else 1.0
-        )
+        contrast = high - low if high > low else 1.0
+        scaled = (np.asarray(photo.pixels, np.float64) - low) / contrast
         image = png((scaled[..., 0] if scaled.shape[-1] == 1 else scaled).tolist())
         address = "data:image/png;base64," + base64.b64encode(image).decode("ascii")
         return (
@@ -110,13 +140,17 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts by true class (rows) and predicted class (columns), with recall and precision at the edges."""
+    """A confusion matrix: counts by true class (rows) and predicted class (columns), with recall and precision.
+
+    >>> "75 %" in Confusion(np.array([[3, 1], [0, 2]]), ["cat", "dog"]).html()
+    True
+    """
 
     counts: Array
     classes: Sequence[str]
 
     def html(self) -> str:
-        """Return a table that scrolls sideways where the screen is narrow."""
+        """Return the table in a horizontally scrollable element."""
         heads = "".join(f'<th scope="col">{safe(name)}</th>' for name in self.classes)
         body = "".join(self._row(i, name) for i, name in enumerate(self.classes))
         columns = self.counts.sum(axis=0)
@@ -139,7 +173,7 @@ class Confusion:
         count = int(self.counts[i, j])
         if not count:
             return '<td class="none">·</td>'
-        # Mistakes are few where a model is good: the root keeps a single one visible.
+        # the square root keeps rare mistakes visible
         part = count / float(self.counts[i].sum())
         depth = 0.1 + 0.5 * part if i == j else 0.2 + 0.4 * part**0.5
         kind = "good" if i == j else "bad"
@@ -148,7 +182,7 @@ class Confusion:
 
 
 def share(part: float, whole: float) -> str:
-    """Return a share in per cent, a dash where there is nothing to share.
+    """Return a fraction in per cent, or a dash if the denominator is 0.
 
     >>> share(3, 4), share(0, 0)
     ('75 %', '–')

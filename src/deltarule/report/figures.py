@@ -1,4 +1,4 @@
-"""The figures of a training report: curves, confusions, what went wrong."""
+"""The figures of a training report: learning curves, confusion matrices, wrong predictions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from deltarule.report.blocks import (
 from deltarule.report.run import Example, Score
 from deltarule.train.monitoring.curves import curves, series_of
 
-MOST_CLASSES = (
-    20  # a larger matrix cannot be read; its largest confusions are listed instead
-)
+MAX_CLASSES = 20  # of a confusion matrix; of more classes the confusions are listed
 _WIDTH, _HEIGHT = 420.0, 260.0
 _UNITS = {
     "cross_entropy": "nats per example",
@@ -37,7 +35,17 @@ def learning_curves(
     loss: str,
     best_epoch: int | None = None,
 ) -> list[Block]:
-    """Return one chart a quantity ("loss", metrics) over epochs, training and validation in it."""
+    """Return a chart of each quantity over epochs, for training and validation.
+
+    Args:
+        epochs: Metrics of each epoch.
+        names: The quantities, "loss" and metrics.
+        loss: Name of the loss, for the unit.
+        best_epoch: Epoch to mark.
+
+    >>> learning_curves([], ("loss",), "cross_entropy")
+    [Note(text='No epoch was finished.')]
+    """
     known = [
         name
         for name in names
@@ -47,16 +55,18 @@ def learning_curves(
     drawn = curves(
         epochs, (), best_epoch, names=known, unit=unit, size=(_WIDTH, _HEIGHT)
     )
-    return (
-        [Charts(list(drawn.svgs.values()))]
-        if known
-        else [Note("No epoch was finished.")]
-    )
+    if not known:
+        return [Note("No epoch was finished.")]
+    return [Charts(list(drawn.svgs.values()))]
 
 
 def confusion(counts: Array, classes: Sequence[str], most: int = 15) -> list[Block]:
-    """Return the confusion matrix; of many classes, the most frequent confusions."""
-    if len(classes) <= MOST_CLASSES:
+    """Return the confusion matrix, or a table of the most frequent confusions if there are many classes.
+
+    >>> len(confusion(np.array([[3, 1], [0, 2]]), ["cat", "dog"]))
+    2
+    """
+    if len(classes) <= MAX_CLASSES:
         told = (
             "Rows are the true classes, columns what the model said. “Found” is the share of a class that was "
             "recognised (recall), “right” the share of such answers that were true (precision)."
@@ -78,7 +88,11 @@ def confusion(counts: Array, classes: Sequence[str], most: int = 15) -> list[Blo
 
 
 def wrong_examples(score: Score) -> list[Block]:
-    """Return what went wrong, worst first: pictures where there are pictures, else a table."""
+    """Return the wrong predictions, worst first: images if there are any, else a table.
+
+    >>> wrong_examples(Score("accuracy", 1.0, 10, 0.0))
+    [Note(text='None: every test example was classified correctly.')]
+    """
     if score.metric != "accuracy":
         rows = [(e.row, e.truth, e.said) for e in score.wrong]
         told = f"The {len(rows)} test examples with the largest errors. Rows count from 0 in the data."
@@ -114,7 +128,11 @@ def _photo(example: Example) -> Photo:
 
 
 def predictions(pairs: Array) -> list[Block]:
-    """Return predictions over truths and, as the line of a perfect model, the diagonal."""
+    """Return a scatter plot of predictions over true values, with the diagonal.
+
+    >>> len(predictions(np.array([[1.0, 1.1], [2.0, 1.9]])))
+    2
+    """
     truth, said = pairs[:, 0].tolist(), pairs[:, 1].tolist()
     error = float(np.abs(pairs[:, 0] - pairs[:, 1]).mean())
     picture = scatter(

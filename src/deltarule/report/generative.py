@@ -1,4 +1,4 @@
-"""The page of a variational autoencoder's training: the bound, what it draws, what it makes of images, its map."""
+"""The report page of a variational autoencoder: bound, samples, reconstructions, latent space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = 8
 
 @dataclass(frozen=True)
 class Bounds:
-    """Means over ``n`` test examples, in nats, with standard errors over the examples; ``n_draws`` of z for each."""
+    """Means over ``n`` test examples in nats, with standard errors, from ``n_draws`` samples of z for each."""
 
     elbo: Estimate
     reconstruction: Estimate
@@ -59,10 +59,18 @@ def nats(estimate: Estimate) -> str:
 
 @dataclass(frozen=True)
 class Drawings:
-    """What a trained model shows, as arrays (n, height, width, channels).
+    """Images from a trained model, as arrays (n, height, width, channels).
 
-    ``codes`` (N, 2) are the points of the map, ``plane`` says in words which plane it is, ``grid`` are decodings over
-    ± ``span`` of it; ``labels`` (N,) are the classes' names. ``between`` holds rows of ``_COLUMNS`` images each.
+    Attributes:
+        samples: Decodings of samples of the prior.
+        originals: Test images.
+        reconstructions: Reconstructions of ``originals``.
+        between: Interpolations in latent space, in rows of 8 images.
+        grid: Decodings of a grid over ± ``span`` of the latent plane.
+        codes: Points (N, 2) of test images in the plane.
+        labels: Class names (N,) of the points.
+        plane: Description of the plane.
+        span: Half the side of the grid.
     """
 
     samples: Array
@@ -78,7 +86,7 @@ class Drawings:
 
 @dataclass(frozen=True)
 class GenerativeRun:
-    """One training run of a variational autoencoder: everything that its page shows (compare ``report.RunReport``)."""
+    """The content of the report of a variational autoencoder (compare ``report.RunReport``)."""
 
     card: DataCard
     summary: str
@@ -94,7 +102,7 @@ class GenerativeRun:
 
 
 def generative_page(run: GenerativeRun) -> str:
-    """Return the report as one HTML file that needs no network."""
+    """Return the report as one self-contained HTML page."""
     drawn = run.drawings
     best = (
         f" The weights are those of epoch {run.best_epoch}."

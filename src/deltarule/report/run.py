@@ -1,4 +1,4 @@
-"""What a report is made of: a training run as plain data."""
+"""The content of a report: a training run as plain data."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from deltarule.render.numbers import counted
 from deltarule.visible import shown
 
 Array = npt.NDArray[Any]
-_MANY = 12  # names listed in full
+_MAX_NAMES = 12  # that are listed in full
 
 
 @dataclass(frozen=True)
 class DataCard:
-    """What the data are: names, shapes, classes, how they were divided, source and licence.
+    """A description of the data: shapes, classes, split, source and licence.
 
-    ``parts`` gives the size of every part ("training", "validation", "test"); ``class_counts`` per part the
-    number of examples of each class (empty for regression).
+    Attributes:
+        data: The data set.
+        seed: Seed of the split.
+        parts: Size of each part ("training", "validation", "test").
+        class_counts: Number of examples of each class, for each part (empty for regression).
     """
 
     data: Dataset
@@ -67,12 +70,12 @@ class DataCard:
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """Return names with commas; of many, the first ones and how many more there are.
+    """Return names separated by commas; of many, the first ones and the number of the others.
 
     >>> listed(("a", "b"))
     'a, b'
     """
-    kept = names if len(names) <= _MANY else names[: _MANY - 2]
+    kept = names if len(names) <= _MAX_NAMES else names[: _MAX_NAMES - 2]
     return ", ".join(map(shown, kept)) + (
         f" and {len(names) - len(kept)} more" if len(kept) < len(names) else ""
     )
@@ -80,10 +83,14 @@ def listed(names: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class Example:
-    """One test example that the model got wrong: its row in the data, what is true, what was said, how surely.
+    """A wrong prediction of a test example.
 
-    ``picture`` is the image (H, W, 1 or 3), or None where the inputs are no images. For regression ``truth`` and
-    ``said`` are the numbers and ``probability`` is None.
+    Attributes:
+        row: Row of the example in the data.
+        truth: True class, or true value of a regression.
+        said: Predicted class or value.
+        probability: Probability of the predicted class; None for regression.
+        picture: The image (H, W, 1 or 3), or None if the inputs are not images.
     """
 
     row: int
@@ -95,10 +102,20 @@ class Example:
 
 @dataclass(frozen=True)
 class Score:
-    """What the test part says: ``metric`` ("accuracy" or "r2") with its value, on ``n`` examples.
+    """The score on the test part.
 
-    ``confusion`` (K, K) counts examples by true class (rows) and predicted class (columns). ``pairs`` (n, 2)
-    holds truth and prediction of a regression. ``wrong`` are the worst examples first, ``n_wrong`` counts all.
+    Attributes:
+        metric: "accuracy" or "r2".
+        value: Value of the metric.
+        n: Number of examples.
+        loss: Value of the loss.
+        confusion: Counts (K, K) by true class (rows) and predicted class (columns).
+        pairs: Truth and prediction (n, 2) of a regression.
+        wrong: The worst examples first.
+        n_wrong: Number of wrong predictions.
+
+    >>> Score("r2", 0.5, 100, 0.1).parts()
+    ('R² = 0.500', 'on 100 test examples')
     """
 
     metric: str
@@ -111,7 +128,7 @@ class Score:
     n_wrong: int = 0
 
     def parts(self) -> tuple[str, str]:
-        """Return the score, and in words what it was measured on and how uncertain it is.
+        """Return the score, and a description of the sample with a confidence interval.
 
         >>> Score("accuracy", 0.975, 360, 0.05).parts()
         ('97.5 %', 'of 360 test examples right (95 % interval 95.3 … 98.7 %)')
@@ -127,7 +144,7 @@ class Score:
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a proportion (E. B. Wilson, JASA 22, 1927).
+    """Return the 95 % score interval of a proportion (Wilson 1927).
 
     (p + z²/2n ± z√(p(1−p)/n + z²/4n²)) / (1 + z²/n) with z = 1.95996
 
@@ -142,11 +159,20 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class RunReport:
-    """One training run: everything that its page shows.
+    """The content of the report of a training run.
 
-    ``epochs`` holds one mapping an epoch, as in ``History.epochs``; ``summary`` is the model's table as text;
-    ``loss`` the name of the loss;
-    ``timing`` and ``versions`` are label → text; ``command`` runs it again.
+    Attributes:
+        card: Description of the data.
+        summary: Summary of the model as text.
+        loss: Name of the loss.
+        epochs: Metrics of each epoch, as in ``History.epochs``.
+        score: Score on the test part.
+        timing: Pairs of a label and a text.
+        command: Command line that reproduces the run.
+        weights_sha256: Checksum of the weights.
+        versions: Pairs of a label and a version.
+        files: Pairs of a label and a file.
+        best_epoch: Epoch of the weights, if the best one was restored.
     """
 
     card: DataCard

@@ -1,4 +1,4 @@
-"""The page of one training run: what was learned from what, how well, how fast, and how to do it again."""
+"""The report page of a training run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAME_BITS = "The same command, versions and machine give the same weights, to th
 
 
 def training_page(run: RunReport) -> str:
-    """Return the report of a training run as one HTML file that needs no network."""
+    """Return the report of a training run as one self-contained HTML page."""
     data, score = run.card.data, run.score
     blocks: list[Block] = [
         Lead(*score.parts()),

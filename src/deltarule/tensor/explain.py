@@ -215,7 +215,12 @@ def without_target_checks(
 
 
 def node_names(names: Mapping[Tensor, str] | None) -> dict[Node, str]:
-    """Return names of nodes, given names of tensors."""
+    """Return names of nodes, given names of tensors.
+
+    >>> x = symbol("x", (3,))
+    >>> node_names({x: "X"})
+    {<x (3) float32>: 'X'}
+    """
     for tensor, name in (names or {}).items():
         if not isinstance(tensor, Tensor) or not isinstance(name, str):
             got = f"{{{type(tensor).__name__}: {type(name).__name__}}}"

@@ -134,7 +134,7 @@ def test_an_index_outside_is_an_error_with_a_name() -> None:
 def test_what_cannot_be_shown_gets_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = (Axis("i", 4), Axis("j", 6))
     i, j = map(of, axes)
-    monkeypatch.setattr(bounds, "_MOST_POINTS", 3)
+    monkeypatch.setattr(bounds, "_MAX_POINTS", 3)
     program = _program(i * 6 + j, axes, 23, (Condition((i * 7 + j * 5) % 11 + -3, 8),))
     bounds.check_bounds(program)
     (store,) = program.statements[0].stores
@@ -151,7 +151,7 @@ def test_the_sizes_of_every_routine_are_known() -> None:
 def test_pooling_is_shown_by_intervals_alone(
     kind: str, rank: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "_MOST_POINTS", 0)
+    monkeypatch.setattr(bounds, "_MAX_POINTS", 0)
     monkeypatch.setattr(bounds, "_guard", None)  # would be called for what is not shown
     x, outputs = windows.pooling_program(kind, rank, WIDE)
     for first in range(0, len(outputs), 50):

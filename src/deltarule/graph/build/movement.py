@@ -58,7 +58,12 @@ def permute(x: Node, order: Sequence[int]) -> Node:
 
 
 def matrix_transpose(x: Node) -> Node:
-    """Transpose the last two axes."""
+    """Transpose the last two axes.
+
+    >>> from deltarule.graph.build import input_node
+    >>> matrix_transpose(input_node("A", (2, 3)))
+    <permute (3, 2) float32>
+    """
     if x.rank < 2:
         raise ShapeError("transpose", expected="at least two axes", got=describe(x))
     return permute(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
@@ -149,7 +154,12 @@ def pad(
 
 
 def flip(x: Node, axes: Sequence[int]) -> Node:
-    """Reverse the order of elements along axes."""
+    """Reverse the order of elements along axes.
+
+    >>> from deltarule.graph.build import input_node
+    >>> flip(input_node("x", (3,)), [0])
+    <flip (3) float32>
+    """
     over = shapes.axes(tuple(axes), x.rank, "flip")
     return intern(Op.FLIP, (x,), {"axes": over}, x.shape, x.dtype) if over else x
 
@@ -230,6 +240,11 @@ def scatter_add(indices: Node, updates: Node, axis: int, size: int) -> Node:
 
 
 def argsort(x: Node, axis: int = -1) -> Node:
-    """Return the indices that sort along an axis in ascending order (stable)."""
+    """Return the indices that sort along an axis in ascending order (stable).
+
+    >>> from deltarule.graph.build import input_node
+    >>> argsort(input_node("x", (3,)))
+    <argsort (3) int64>
+    """
     where = shapes.axis(axis, x.rank, "argsort")
     return intern(Op.ARGSORT, (x,), {"axis": where}, x.shape, dtypes.INT64)

@@ -179,7 +179,11 @@ def _safe_log(probability: Node) -> Node:
 
 @named("−(y ln ŷ + (1 − y) ln(1 − ŷ))", elementwise=True)
 def binary_cross_entropy_of_probabilities(prediction: Node, target: Node) -> Node:
-    """Return −(y ln ŷ + (1 − y) ln(1 − ŷ)), with logarithms ≥ −100; derivative (ŷ − y)/(ŷ(1 − ŷ))."""
+    """Return −(y ln ŷ + (1 − y) ln(1 − ŷ)), with logarithms ≥ −100; derivative (ŷ − y)/(ŷ(1 − ŷ)).
+
+    >>> binary_cross_entropy_of_probabilities(build.constant(0.5), build.constant(1.0))
+    <binary_cross_entropy_of_probabilities () float32>
+    """
     right = build.multiply(target, _safe_log(prediction))
     wrong = build.multiply(
         build.subtract(1, target), _safe_log(build.subtract(1, prediction))
@@ -189,7 +193,11 @@ def binary_cross_entropy_of_probabilities(prediction: Node, target: Node) -> Nod
 
 @named("−Σ y ln ŷ")
 def cross_entropy_of_probabilities(prediction: Node, targets: Node) -> Node:
-    """Return −Σ y ln ŷ over the last axis, with logarithms ≥ −100; derivative −y/ŷ."""
+    """Return −Σ y ln ŷ over the last axis, with logarithms ≥ −100; derivative −y/ŷ.
+
+    >>> cross_entropy_of_probabilities(build.input_node("p", (4, 3)), build.input_node("y", (4, 3)))
+    <cross_entropy_of_probabilities (4) float32>
+    """
     if prediction.shape != targets.shape:
         raise ShapeError(
             "cross_entropy_of_probabilities",

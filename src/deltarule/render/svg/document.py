@@ -160,6 +160,9 @@ def figure(
         height: Height in pixels.
         title: Title, shown and for screen readers.
         description: Description for screen readers.
+
+    >>> figure([], 100, 50, title="Loss").startswith("<svg")
+    True
     """
     accessible = (element("title", safe(title)) if title else "") + (
         element("desc", safe(description)) if description else ""

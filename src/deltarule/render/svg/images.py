@@ -98,6 +98,9 @@ def image_grid(
         title: Title of the figure.
         size: Size of the longer side of an image in pixels.
         gap: Distance between images in pixels.
+
+    >>> image_grid([Picture([[0.0, 1.0]], caption="7")]).count("<image")
+    1
     """
     captioned = any(picture.caption for picture in pictures)
     widest = max(
