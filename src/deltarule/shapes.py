@@ -100,8 +100,9 @@ def axes(
     """
     if indices is None:
         return tuple(range(rank))
-    is_sequence = isinstance(indices, Iterable) and not isinstance(indices, str)
-    listed = tuple(indices) if is_sequence else (indices,)
+    listed: tuple[Any, ...] = (indices,)
+    if isinstance(indices, Iterable) and not isinstance(indices, str):
+        listed = tuple(indices)
     normal = sorted(axis(i, rank, where) for i in listed)
     if len(set(normal)) != len(normal):
         raise ShapeError(where, expected="each axis once", got=str(tuple(listed)))
