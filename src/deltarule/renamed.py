@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -89,6 +89,12 @@ def _new_names() -> dict[str, str]:
 
 NEW_NAMES: Final = _new_names()
 
+# Module → its classes that pickles may hold under another name: old name → new name.
+RENAMED_CLASSES: Final[Mapping[str, Mapping[str, str]]] = {
+    "deltarule.nn.module.tree": {"Own": "ModuleState", "Declared": "ParameterSpec"},
+    "deltarule.nn.layer_cost": {"Account": "LayerCost"},
+}
+
 
 class _Alias(Loader):
     """Loader that returns the module of another name."""
@@ -104,6 +110,8 @@ class _Alias(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self.spec  # the import system wrote the old name's
+        for old, new in RENAMED_CLASSES.get(self.name, {}).items():
+            setattr(module, old, getattr(module, new))
 
 
 class _Finder(MetaPathFinder):

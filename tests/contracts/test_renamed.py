@@ -14,7 +14,7 @@ import pytest
 
 import deltarule as dr
 from deltarule import learners, nn
-from deltarule.renamed import NEW_NAMES
+from deltarule.renamed import NEW_NAMES, RENAMED_CLASSES
 
 OLD_NAMES = {new: old for old, new in NEW_NAMES.items()}
 
@@ -25,6 +25,13 @@ def as_of_an_earlier_release(item: object) -> bytes:
     for new in sorted(OLD_NAMES, key=len, reverse=True):
         text = text.replace(f"c{new}\n".encode(), f"c{OLD_NAMES[new]}\n".encode())
         text = text.replace(f"V{new}\n".encode(), f"V{OLD_NAMES[new]}\n".encode())
+    for module, classes in RENAMED_CLASSES.items():
+        for old, new in classes.items():
+            now, then = (
+                f"c{OLD_NAMES[module]}\n{new}\n",
+                f"c{OLD_NAMES[module]}\n{old}\n",
+            )
+            text = text.replace(now.encode(), then.encode())
     return text
 
 
@@ -78,6 +85,8 @@ def test_a_pickled_learner_of_an_earlier_release_is_read() -> None:
 def test_a_pickled_network_of_an_earlier_release_is_read() -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.Tanh())
     model.initialize(0)
+    old = as_of_an_earlier_release(model)
+    assert b"\nOwn\n" in old and b"ModuleState" not in old
     _forget_old_names()
     with pytest.warns(DeprecationWarning, match="is now deltarule"):
         again = pickle.loads(as_of_an_earlier_release(model))
@@ -88,3 +97,10 @@ def test_a_pickled_network_of_an_earlier_release_is_read() -> None:
 def test_a_module_that_never_was_is_not_found() -> None:
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("deltarule.nn.nothing")
+
+
+@pytest.mark.parametrize("module", RENAMED_CLASSES)
+def test_renamed_classes_are_found_in_modules_that_moved(module: str) -> None:
+    now = importlib.import_module(module)
+    assert module in OLD_NAMES
+    assert all(hasattr(now, new) for new in RENAMED_CLASSES[module].values())
