@@ -225,10 +225,8 @@ def _line(row: dict[str, Any]) -> str:
             f"{row['workload']:<4} {row['steps']:3} steps   loss differs by {row['loss_difference']:.1e}, "
             f"state by {row['state_difference']:.1e}"
         )
-    title, speed = (
-        WORKLOADS[row["workload"]].title,
-        rate(row["samples_per_second"], "samples"),
-    )
+    title = WORKLOADS[row["workload"]].title
+    speed = rate(row["samples_per_second"], "samples")
     compiling = f"compiled in {seconds(row['compile_seconds'])} ({seconds(row['compile_seconds_cached'])} cached)"
     losses = f"loss {row['loss_first']:.4g} → {row['loss_last']:.4g}"
     return f"{row['workload']:<4} {title:<46} {speed:>20} {row['gflops']:7.1f} GFLOP/s   {compiling}   {losses}"

@@ -143,19 +143,16 @@ def run_job(job: Job, console: Console) -> None:
     """Run a training job."""
     start = time.perf_counter()
     data = source.open_data(job.name, job.reading)
-    path, page = (
-        job.checkpoint or Path(f"{data.name}.dr"),
-        job.report or Path(f"{data.name}-report.html"),
-    )
+    path = job.checkpoint or Path(f"{data.name}.dr")
+    page = job.report or Path(f"{data.name}-report.html")
     options.check_writable(path, "--checkpoint")
     options.check_writable(page, "--report")
     if data.task == "classification" and len(data.class_names) == 1:
-        got, hint = (
-            f"{data.class_names[0]!r} in all {data.n_samples} rows",
-            "Choose another column with --target.",
-        )
         raise DataError(
-            f"target of {job.name}", expected="at least two classes", got=got, hint=hint
+            f"target of {job.name}",
+            expected="at least two classes",
+            got=f"{data.class_names[0]!r} in all {data.n_samples} rows",
+            hint="Choose another column with --target.",
         )
     name = job.model or models.default_model(data)
     rows = source.divide(data, job.seed)

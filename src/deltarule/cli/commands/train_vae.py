@@ -50,11 +50,9 @@ _GRID, _SPAN = 12, 2.0
 
 def check(data: Dataset) -> None:
     """Raise ArgumentError unless the data are images with values in [0, 1] and class labels."""
-    shape, low, high = (
-        data.input_shape,
-        float(data.inputs.min()),
-        float(data.inputs.max()),
-    )
+    shape = data.input_shape
+    low = float(data.inputs.min())
+    high = float(data.inputs.max())
     if len(shape) < 3:
         got = (
             f"a table of {shape[0]} features"
@@ -65,15 +63,11 @@ def check(data: Dataset) -> None:
     elif not models.is_image(shape) or shape[-1] not in {1, 3}:
         got, hint = f"images of {'×'.join(map(str, shape))}", ""
     elif data.task != "classification":
-        got, hint = (
-            "images with numbers to predict",
-            "Name an array of classes with --target.",
-        )
+        got = "images with numbers to predict"
+        hint = "Name an array of classes with --target."
     elif low < 0 or high > 1:
-        got, hint = (
-            f"values from {low:.4g} to {high:.4g}",
-            "Scale them: pixels of 0 … 255 are divided by 255.",
-        )
+        got = f"values from {low:.4g} to {high:.4g}"
+        hint = "Scale them: pixels of 0 … 255 are divided by 255."
     else:
         return
     expected = (
@@ -96,10 +90,8 @@ def run_job(job: Job, console: Console) -> None:
     start = time.perf_counter()
     data = source.open_data(job.name, job.reading)
     check(data)
-    path, page = (
-        job.checkpoint or Path(f"{data.name}.dr"),
-        job.report or Path(f"{data.name}-report.html"),
-    )
+    path = job.checkpoint or Path(f"{data.name}.dr")
+    page = job.report or Path(f"{data.name}-report.html")
     options.check_writable(path, "--checkpoint")
     options.check_writable(page, "--report")
     rows = source.divide(data, job.seed)
@@ -163,10 +155,8 @@ def fit(
 def measure(model: VAE, images: Array) -> Bounds:
     """Return ELBO, its terms, and the estimated log-likelihood of images."""
     weights = model.log_weights(images, _DRAWS)
-    elbo, log_likelihood = (
-        weights.mean(axis=0),
-        np.logaddexp.reduce(weights, axis=0) - np.log(len(weights)),
-    )
+    elbo = weights.mean(axis=0)
+    log_likelihood = np.logaddexp.reduce(weights, axis=0) - np.log(len(weights))
     kl = train.predict(model, images)[:, 2].astype(np.float64)
     return Bounds(
         Estimate.of(elbo),

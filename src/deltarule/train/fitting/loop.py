@@ -119,12 +119,10 @@ class TrainingLoop:
         callbacks: Sequence[Callback],
         progress: Progress,
     ) -> None:
-        self.task, self.optimizer, self.plan, self.epoch_data = (
-            task,
-            optimizer,
-            plan,
-            epoch_data,
-        )
+        self.task = task
+        self.optimizer = optimizer
+        self.plan = plan
+        self.epoch_data = epoch_data
         self.engine, self.validation, self.progress = engine, validation, progress
         self.callbacks = list(callbacks)
         self.history, self.cursor = History(), Cursor()

@@ -46,9 +46,9 @@ class Checkpoint(Callback):
 
     def __init__(self, path: str | Path, every: int | None = None) -> None:
         self.reset()
-        self.path, self.every = (
-            Path(path),
-            None if every is None else whole_number(every, "Checkpoint every", least=1),
+        self.path = Path(path)
+        self.every = (
+            None if every is None else whole_number(every, "Checkpoint every", least=1)
         )
 
     def reset(self) -> None:
@@ -174,12 +174,10 @@ def _restore(run: TrainingLoop, container: checkpoint.Container) -> None:
     )
     state = run.engine.read()
     check_arrays(program.state[: len(state)], state)
-    run.history, run.cursor, run.stop, run.learning_rate_factor = (
-        history,
-        cursor,
-        stop,
-        factor,
-    )
+    run.history = history
+    run.cursor = cursor
+    run.stop = stop
+    run.learning_rate_factor = factor
     for number, (callback, data) in enumerate(
         zip(run.callbacks, document["callbacks"], strict=True)
     ):

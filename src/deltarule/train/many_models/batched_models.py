@@ -70,7 +70,7 @@ class Scheduler:
         interrupt: Interrupt,
     ) -> None:
         self.runs, self.interrupt = list(runs), interrupt
-        self.index_of = {id(run): place for place, run in enumerate(runs)}
+        self.index_of = {id(run): index for index, run in enumerate(runs)}
         self.waiting = deque(runs)
         self.padding_row = len(data[0])
         filled = [np.concatenate([array, np.zeros_like(array[:1])]) for array in data]
@@ -114,10 +114,8 @@ class Scheduler:
             self.constants[True][size] = batched.constants
             return batched.step
 
-        self._engine, self._evaluation = (
-            Engine(train, device, threads),
-            Engine(evaluate, device, threads),
-        )
+        self._engine = Engine(train, device, threads)
+        self._evaluation = Engine(evaluate, device, threads)
 
     def _compile(self) -> None:
         """Compile the steps for all batch sizes."""
@@ -136,10 +134,8 @@ class Scheduler:
             self._evaluation.prepare(size)
         seconds = self._engine.compile_seconds + self._evaluation.compile_seconds
         for run in self.runs:
-            run.history.engine, run.history.compile_seconds = (
-                self._engine.name,
-                seconds,
-            )
+            run.history.engine = self._engine.name
+            run.history.compile_seconds = seconds
 
     @property
     def stopping(self) -> bool:
@@ -203,10 +199,8 @@ class BatchedModels:
         self._model_of_lane = [
             0
         ] * scheduler.width  # the model whose constants a lane has
-        engine.extra_constants, evaluation.extra_constants = (
-            partial(self._model_constants, False),
-            partial(self._model_constants, True),
-        )
+        engine.extra_constants = partial(self._model_constants, False)
+        evaluation.extra_constants = partial(self._model_constants, True)
 
     def stop(self) -> None:
         """Stop after the current step."""
@@ -258,22 +252,27 @@ class BatchedModels:
             run = self._scheduler.waiting.popleft()
         except IndexError:  # another thread has taken it
             return None
-        place = self._model_of_lane[i] = self._scheduler.index_of[id(run)]
-        own = {
-            name: values[place]
+        index = self._model_of_lane[i] = self._scheduler.index_of[id(run)]
+        initial_slots = {
+            name: values[index]
             for name, values in self._scheduler.initial_slots.items()
         }
-        fresh = {STEPS: np.int64(0), FINITE: np.bool_(1), **own, **run.values()}
+        initial_state = {
+            STEPS: np.int64(0),
+            FINITE: np.bool_(1),
+            **initial_slots,
+            **run.values(),
+        }
         if not self._state:
             self._state = {
                 name: np.stack([np.asarray(value)] * self._scheduler.width)
-                for name, value in fresh.items()
+                for name, value in initial_state.items()
             }
             self._state[FACTORS] = np.ones(self._scheduler.width)
-        for name, value in fresh.items():
+        for name, value in initial_state.items():
             self._state[name][i] = value
         run.begin(
-            {name: np.asarray(value) for name, value in fresh.items()},
+            {name: np.asarray(value) for name, value in initial_state.items()},
             self._engine.names().slots,
         )
         return run
@@ -301,12 +300,12 @@ class BatchedModels:
         buffer, complete, ran = self._steps()
         seconds = time.perf_counter() - start
         self._read()
-        broken = self._undo_divergence(before, ran)
+        diverged = self._undo_divergence(before, ran)
         running = [(i, run) for i, run in enumerate(self._runs) if run is not None]
         for i, run in running:
             penalty = self._step(run).has_penalty
             run.record_steps(
-                buffer.rows(i), buffer.sizes(i), seconds, penalty, broken.get(i)
+                buffer.rows(i), buffer.sizes(i), seconds, penalty, diverged.get(i)
             )
         last = any(not run.is_running or run.epochs_left == 1 for _, run in running)
         if self._scheduler.needs_weights or last or not complete:
@@ -360,15 +359,15 @@ class BatchedModels:
             low, high = 0, len(steps)  # finite after low steps, not after high
             while high - low > 1:
                 middle = (low + high) // 2
-                broken = i in self._non_finite_lanes(
+                diverged = i in self._non_finite_lanes(
                     self._state_after(before, steps[:middle]), weights
                 )
-                low, high = (low, middle) if broken else (middle, high)
-            kept = self._state_after(before, steps[:low])
+                low, high = (low, middle) if diverged else (middle, high)
+            restored = self._state_after(before, steps[:low])
             found[i] = sum(
                 block[i, 0] != self._scheduler.padding_row for _, block in steps[:high]
             )
-            for name, value in kept.items():
+            for name, value in restored.items():
                 self._state[name][i] = value[i]
         self._load()
         return found
@@ -378,9 +377,13 @@ class BatchedModels:
     ) -> list[int]:
         """Return the lanes of models with NaN or infinite weights."""
         flat = [state[name].reshape(len(self._runs), -1) for name in weights]
-        fine = np.logical_and.reduce([np.isfinite(value).all(axis=1) for value in flat])
+        is_finite = np.logical_and.reduce(
+            [np.isfinite(value).all(axis=1) for value in flat]
+        )
         return [
-            i for i, run in enumerate(self._runs) if run is not None and not fine[i]
+            i
+            for i, run in enumerate(self._runs)
+            if run is not None and not is_finite[i]
         ]
 
     def _state_after(
@@ -392,47 +395,39 @@ class BatchedModels:
         for width, group in groupby(steps, key=itemgetter(0)):
             blocks = [block.reshape(-1) for _, block in group]
             while blocks:  # Ctrl-C stops a call after a step
-                blocks = blocks[
-                    len(
-                        self._engine.run(
-                            self._scheduler.data, np.concatenate(blocks), width
-                        )
-                    ) :
-                ]
+                rows = np.concatenate(blocks)
+                metrics = self._engine.run(self._scheduler.data, rows, width)
+                blocks = blocks[len(metrics) :]
         return dict(zip(names, self._engine.read(), strict=True))
 
     def _validate(self) -> dict[int, dict[str, float]] | None:
         """Return loss and metrics on the validation rows, by lane; None after an interrupt."""
-        is_running = {
-            i: m
-            for i, m in enumerate(self._runs)
-            if m is not None and m.is_running and m.held is not None
+        validated = {
+            i: run
+            for i, run in enumerate(self._runs)
+            if run is not None and run.is_running and run.held is not None
         }
         orders = [
-            is_running[i].held if i in is_running else None
+            validated[i].held if i in validated else None
             for i in range(len(self._runs))
         ]
-        buffer, step, state = (
-            MetricsBuffer(len(orders)),
-            None,
-            self._evaluation_state(is_running),
-        )
-        for width, blocks in batched_orders(
-            orders, VALIDATION_BATCH, self._scheduler.padding_row
-        ):
+        buffer, step = MetricsBuffer(len(orders)), None
+        state = self._evaluation_state(validated)
+        padding_row = self._scheduler.padding_row
+        for width, blocks in batched_orders(orders, VALIDATION_BATCH, padding_row):
             step = self._evaluation.step(width)
             self._evaluation.load([state[name] for name in step.names.all])
             found = self._evaluation.run(
                 self._scheduler.evaluation_data, blocks.reshape(-1), width
             )
-            buffer.append(found, blocks[:, :, 0] != self._scheduler.padding_row, width)
+            buffer.append(found, blocks[:, :, 0] != padding_row, width)
             if len(found) < len(blocks):
                 return None
         if step is None:
             return {}
         values = {
-            i: aggregate_metrics(m.task, step, buffer.rows(i), buffer.sizes(i))
-            for i, m in is_running.items()
+            i: aggregate_metrics(run.task, step, buffer.rows(i), buffer.sizes(i))
+            for i, run in validated.items()
         }
         return {
             i: {f"val_{name}": value for name, value in logs.items()}

@@ -217,15 +217,11 @@ def batched_training_step(
     (width,), one for each metric of a single step. A model whose loss is not finite keeps the state before that step.
     """
     distinct = distinct_steps(specs, lambda task: training_step(task, columns, size))
-    builder, first = (
-        _BatchedStepBuilder(distinct, [*columns, MASK], size, width),
-        distinct.steps[0],
-    )
+    builder = _BatchedStepBuilder(distinct, [*columns, MASK], size, width)
+    n_losses = 1 + distinct.steps[0].has_penalty
     shape = (width,)
-    steps, is_finite = (
-        build.input_node(STEPS, shape, dtypes.INT64),
-        build.input_node(FINITE, shape, dtypes.BOOL),
-    )
+    steps = build.input_node(STEPS, shape, dtypes.INT64)
+    is_finite = build.input_node(FINITE, shape, dtypes.BOOL)
     factors = build.input_node(FACTORS, shape, dtypes.FLOAT64)
     scalars = {
         row: factors
@@ -239,15 +235,12 @@ def batched_training_step(
         (_RATE,) * len(distinct.steps): builder.per_model("learning_rate", rates)
     }
     next_values, metrics = builder.stacked({**counters, **scalars, **rate_inputs})
-    has_block = build.less(
-        0.0,
-        build.reshape(build.slice_axes(builder.blocks[-1], (0, 0), (width, 1)), shape),
-    )
-    finite = [
-        build.less(build.absolute(value), math.inf)
-        for value in metrics[: 1 + first.has_penalty]
+    mask = build.slice_axes(builder.blocks[-1], (0, 0), (width, 1))
+    has_block = build.less(0.0, build.reshape(mask, shape))
+    losses_finite = [
+        build.less(build.absolute(value), math.inf) for value in metrics[:n_losses]
     ]
-    loss_is_finite = reduce(build.logical_and, finite)
+    loss_is_finite = reduce(build.logical_and, losses_finite)
     is_updated = build.logical_and(
         build.logical_and(has_block, is_finite), loss_is_finite
     )
@@ -338,15 +331,9 @@ class _BatchedStepBuilder:
             )
             self._constants.append((node, values))
         for node, row in found.leaves.items():
-            extra_state = known_values(row)
-            self._constants.append(
-                (
-                    node,
-                    np.stack(
-                        [extra_state[row[index]] for index in distinct.step_of_task]
-                    ),
-                )
-            )
+            leaf_values = known_values(row)
+            stacked = [leaf_values[row[index]] for index in distinct.step_of_task]
+            self._constants.append((node, np.stack(stacked)))
         return found.outputs[:n], found.outputs[n:]
 
     def build(

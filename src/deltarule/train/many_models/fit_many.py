@@ -118,10 +118,10 @@ def fit_many(
         _check_callback(callback)
     recipes = _recipes(optimizer, learning_rate, n)
     penalties = _lists_per_model("regularizers", regularizers, n, callable)
-    adjustable, named = (
-        any(callback.adjusts_rate for own in callback_lists for callback in own),
-        get_all(metrics, chosen),
+    adjustable = any(
+        callback.adjusts_rate for own in callback_lists for callback in own
     )
+    named = get_all(metrics, chosen)
     specs = [
         TaskSpec.of(Task(model, chosen, named, recipe, penalty, adjustable))
         for model, recipe, penalty in zip(models, recipes, penalties, strict=True)

@@ -27,12 +27,10 @@ class ModelRun:
         held: Rows | None,
         callbacks: Sequence[Callback],
     ) -> None:
-        self.spec, self.task, self.optimizer, self.plan = (
-            spec,
-            spec.task,
-            optimizer,
-            plan,
-        )
+        self.spec = spec
+        self.task = spec.task
+        self.optimizer = optimizer
+        self.plan = plan
         self.rows, self.held, self.callbacks = rows, held, list(callbacks)
         self.history = History()
         self.stop, self.learning_rate_factor = False, 1.0
@@ -108,11 +106,9 @@ class ModelRun:
     def take_changes(self) -> dict[str, Array]:
         """Return the pending changes of the state."""
         taken = {**self._pending, FACTORS: np.float64(self.learning_rate_factor)}
-        self._current, self._pending, self._factor = (
-            self._current | self._pending,
-            {},
-            self.learning_rate_factor,
-        )
+        self._current = self._current | self._pending
+        self._pending = {}
+        self._factor = self.learning_rate_factor
         return {name: np.asarray(value) for name, value in taken.items()}
 
     # ---------------------------------------------------------------- called by the lanes
@@ -146,9 +142,9 @@ class ModelRun:
         ``broken`` is the step of the epoch, from 1, whose update was undone because it gave a NaN or infinite weight.
         """
         bad = np.flatnonzero(~np.isfinite(rows[:, : 1 + has_penalty]).all(axis=1))
-        n_good = (
-            broken if broken is not None else int(bad[0]) if len(bad) else len(rows)
-        )
+        n_good = int(bad[0]) if len(bad) else len(rows)
+        if broken is not None:
+            n_good = broken
         self.step += n_good
         self.history.step_losses.extend(rows[:n_good, 0].tolist())
         self.history.steps = self.step

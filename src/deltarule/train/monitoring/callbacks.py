@@ -236,10 +236,8 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
         mode: str = "auto",
     ) -> None:
-        self.monitor, self.patience = (
-            monitor,
-            whole_number(patience, "EarlyStopping patience", least=1),
-        )
+        self.monitor = monitor
+        self.patience = whole_number(patience, "EarlyStopping patience", least=1)
         self.restore_best = restore_best
         self._monitor = _Monitor("EarlyStopping", monitor, mode, min_delta)
         self.reset()
@@ -300,10 +298,8 @@ class EarlyStopping(Callback):
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Restore the state that ``state`` returned."""
         best = data["best"]
-        self._monitor.best, self._weights = (
-            None if best is None else float(best),
-            dict(arrays),
-        )
+        self._monitor.best = None if best is None else float(best)
+        self._weights = dict(arrays)
         self.best_epoch, self._waited = int(data["best_epoch"]), int(data["waited"])
 
 
@@ -387,10 +383,8 @@ class ReduceOnPlateau(Callback):
         """Restore the state that ``state`` returned."""
         del arrays
         best = data["best"]
-        self._monitor.best, self._waited = (
-            None if best is None else float(best),
-            int(data["waited"]),
-        )
+        self._monitor.best = None if best is None else float(best)
+        self._waited = int(data["waited"])
 
 
 @final

@@ -448,10 +448,8 @@ def get(metric: MetricLike, loss: Loss) -> Metric:
     near = (
         ["accuracy"] if name == "acc" else difflib.get_close_matches(name, known, n=1)
     )
-    expected, hint = (
-        f"one of {', '.join(known)}, a Metric or a function",
-        f"Did you mean {near[0]!r}?" if near else "",
-    )
+    expected = f"one of {', '.join(known)}, a Metric or a function"
+    hint = f"Did you mean {near[0]!r}?" if near else ""
     raise ArgumentError("metrics", expected=expected, got=repr(metric), hint=hint)
 
 

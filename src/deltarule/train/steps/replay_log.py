@@ -47,12 +47,10 @@ class ReplayLog:
     def __init__(
         self, engine: Engine, arrays: Sequence[Array], seed: int, steps_per_epoch: int
     ) -> None:
-        self._engine, self._arrays, self._seed, self._steps_per_epoch = (
-            engine,
-            arrays,
-            seed,
-            steps_per_epoch,
-        )
+        self._engine = engine
+        self._arrays = arrays
+        self._seed = seed
+        self._steps_per_epoch = steps_per_epoch
         self._snapshot: list[Array] | None = None
         self._taken = 0.0
         self._chunks: list[Chunk] = []
