@@ -131,7 +131,7 @@ def test_tsne_of_all_digits_is_as_good_as_scikit_learns() -> None:
 def test_tsne_in_three_dimensions_and_what_it_refuses() -> None:
     small = TSNE(3, perplexity=30, max_iter=60, random_state=0).fit(IMAGES[:31])
     assert small.embedding_.shape == (31, 3) and small.perplexity_ == 10.0
-    with pytest.raises(ValueError, match="2 dimensions"):
+    with pytest.raises(ValueError, match="requires n_components=2"):
         TSNE(3, method="fft").fit(IMAGES[:30])
     with pytest.raises(ArgumentError, match="perplexity"):
         TSNE(perplexity=0).fit(IMAGES[:30])

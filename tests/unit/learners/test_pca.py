@@ -186,8 +186,8 @@ def test_few_components_take_more_iterations() -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"n_components": 1.5}, "n_components: expected a whole number ≥ 1, a share"),
-    ({"n_components": 1.0}, "n_components: expected a whole number ≥ 1, a share"),
+    ({"n_components": 1.5}, "n_components: expected a whole number ≥ 1, a fraction"),
+    ({"n_components": 1.0}, "n_components: expected a whole number ≥ 1, a fraction"),
     ({"n_components": -0.5}, "n_components: expected"),
     ({"n_components": "most"}, "n_components: expected"),
     ({"n_components": True}, "n_components: expected"),
