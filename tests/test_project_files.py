@@ -142,7 +142,7 @@ IMPORTED = {
     "onnx": r"import onnx\b",
     "parquet": r"\bpyarrow\b",
     "images": r"\bPIL\b",
-    "plot": r"matplotlib ``axes``",
+    "plot": r"on matplotlib axes",
 }
 
 
