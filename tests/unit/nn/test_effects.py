@@ -207,7 +207,7 @@ def _choose(model, x):
             "state total of shape (), got (4)",
         ),
         (_choose, GraphError, "call it outside dr.jit and fit"),
-        (lambda m, x: x.numpy(), GraphError, "request for a number"),
+        (lambda m, x: x.numpy(), GraphError, "got a read of a value"),
     ],
 )
 def test_what_would_be_lost_is_refused_and_the_model_stays(change, error, told):
