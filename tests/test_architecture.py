@@ -20,7 +20,12 @@ MOST_LINES_KEPT_FROM_THE_FORMATTER = 50
 MOST_LINES_OF_A_FUNCTION = 60
 
 # Longer on purpose: "path::name" → why it reads better in one piece.
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    "src/deltarule/train/fitting/fit.py::fit": "twenty-five options, one a line in the signature",
+    "src/deltarule/train/fitting/learning_rate_range.py::learning_rate_range": "as fit",
+    "src/deltarule/train/many_models/fit_many.py::fit_many": "as fit",
+    "src/deltarule/backends/native/contraction/contraction.py::_row_blocks": "one loop nest",
+}
 LONG_FILES = {
     "src/deltarule/explain/formula/algebra.py": "the constructors of all terms, each with its rules",
     "src/deltarule/explain/grading/grammar.py": "one grammar of formulas, a recursive descent",
@@ -50,11 +55,13 @@ def _functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Count the lines of a function's body: many documented parameters make no long function."""
+    """Count the lines of a function without its docstring: a long example is no long function."""
+    length = (node.end_lineno or node.lineno) - node.lineno + 1
     first = node.body[0]
     documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    before = (first.end_lineno if documented else first.lineno - 1) or 0
-    return (node.end_lineno or node.lineno) - before
+    return length - (
+        (first.end_lineno or first.lineno) - first.lineno + 1 if documented else 0
+    )
 
 
 def test_there_is_something_to_measure():

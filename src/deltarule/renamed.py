@@ -9,11 +9,11 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 # Package → the modules that moved into it, as ``name`` or ``old name=new name``.
 _MOVED: Final = {
@@ -65,7 +65,7 @@ _MOVED: Final = {
     "train.fitting": ("fit loop resume rate_range=learning_rate_range"),
     "train.many_models": (
         "slots=batched_models member=model_run joint=batched_step "
-        "blocks=row_blocks many_progress=progress"
+        "blocks=row_blocks many_progress=progress many=fit_many"
     ),
     "train.monitoring": ("callbacks metrics history curves progress averages"),
     "train.prediction": ("inference kept=cached_programs snapshot=dependencies"),
@@ -129,6 +129,34 @@ class _Finder(MetaPathFinder):
         message = f"{fullname} is now {new}; files that name it load, and are best saved again"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return importlib.util.spec_from_loader(fullname, _Alias(new))
+
+
+def former_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a ``__getattr__`` for a module: attributes under the names that they had in earlier releases.
+
+    Args:
+        module: The module's ``__name__``.
+        names: Former name → today's, as ``module:attribute``, or ``module`` for a module itself.
+
+    Raises:
+        AttributeError: Of the result, for a name that the module never had.
+
+    >>> find = former_names("deltarule.nn", {"save": "deltarule.nn.saving"})
+    >>> find("nothing")
+    Traceback (most recent call last):
+    AttributeError: module 'deltarule.nn' has no attribute 'nothing'
+    """
+
+    def find(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        place, _, attribute = names[name].partition(":")
+        now = f"{place}.{attribute}" if attribute else place
+        warnings.warn(f"{module}.{name} is now {now}", DeprecationWarning, stacklevel=2)
+        found = importlib.import_module(place)
+        return getattr(found, attribute) if attribute else found
+
+    return find
 
 
 def install() -> None:

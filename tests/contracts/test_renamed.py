@@ -104,3 +104,23 @@ def test_renamed_classes_are_found_in_modules_that_moved(module: str) -> None:
     now = importlib.import_module(module)
     assert module in OLD_NAMES
     assert all(hasattr(now, new) for new in RENAMED_CLASSES[module].values())
+
+
+@pytest.mark.parametrize(
+    ("module", "former", "current"),
+    [
+        ("deltarule.nn", "save", "deltarule.nn.saving"),
+        ("deltarule.nn.module", "Module", "deltarule.nn.module.module.Module"),
+        ("deltarule.nn.summary", "Summary", "deltarule.nn.summary.summary.Summary"),
+        ("deltarule.optim", "Averaged", "deltarule.optim.EMA"),
+        ("deltarule.report", "Run", "deltarule.report.RunReport"),
+    ],
+)
+def test_former_names_of_attributes_are_found_with_a_warning(
+    module: str, former: str, current: str
+) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{module}.{former} is now {current}"):
+        found = getattr(importlib.import_module(module), former)
+    assert (getattr(found, "__qualname__", None) or found.__name__) in current
+    with pytest.raises(AttributeError, match=f"{module}.*no attribute 'nothing'"):
+        importlib.import_module(module).nothing  # noqa: B018  # looked up, not used

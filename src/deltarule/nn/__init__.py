@@ -4,8 +4,7 @@ Layers take one example or a batch (first axis); images are channels last, (N, h
 width, channels).
 """
 
-import warnings
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from deltarule.nn import context, init, kernels, saving
 from deltarule.nn.context import add_penalty
@@ -95,6 +94,7 @@ from deltarule.nn.layers.upsampling import (
 )
 from deltarule.nn.module.module import Module
 from deltarule.nn.summary.summary import Summary
+from deltarule.renamed import former_names
 from deltarule.tensor.functional import (
     clip,
     cube,
@@ -241,10 +241,5 @@ __all__ = [
     "tanh",
 ]
 
-
-def __getattr__(name: str) -> ModuleType:
-    if name == "save":
-        message = "nn.save is now nn.saving; models are loaded by deltarule.load"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return saving
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = former_names(__name__, {"save": "deltarule.nn.saving"})

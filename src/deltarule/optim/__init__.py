@@ -6,7 +6,7 @@ from deltarule.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from deltarule.optim.adaptive import AdaDelta, AdaGrad, RMSProp
 from deltarule.optim.averages import exponential_moving_average, moving_average
 from deltarule.optim.gradient_descent import SGD, Lion
-from deltarule.optim.recipe import Optimizer, ParameterNames, from_config, get
+from deltarule.optim.recipe import RENAMED, Optimizer, ParameterNames, from_config, get
 from deltarule.optim.schedules import (
     Constant,
     CosineDecay,
@@ -38,8 +38,8 @@ from deltarule.optim.wrappers import (
     GradientAccumulation,
     ParamGroups,
     Proximal,
-    renamed,
 )
+from deltarule.renamed import former_names
 
 __all__ = [
     "EMA",
@@ -91,6 +91,6 @@ __all__ = [
 
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        return renamed(name)
+    __getattr__ = former_names(
+        __name__, {old: f"deltarule.optim:{new}" for old, new in RENAMED.items()}
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -27,6 +26,7 @@ from deltarule.optim.transform import (
     chain,
     filled,
 )
+from deltarule.renamed import former_names
 from deltarule.tensor.functional import floor, maximum, sign, where
 from deltarule.tensor.tensor import Tensor
 
@@ -459,20 +459,7 @@ def with_rate(optimizer: Optimizer, rate: float | Schedule, where: str) -> Optim
     return replace(optimizer, learning_rate=rate)
 
 
-def renamed(name: str) -> object:
-    """Return the wrapper that had a name in earlier releases, with a DeprecationWarning.
-
-    Raises:
-        AttributeError: No wrapper had this name.
-    """
-    if name not in RENAMED:
-        raise AttributeError(f"module 'deltarule.optim' has no attribute {name!r}")
-    message = f"optim.{name} is now optim.{RENAMED[name]}; the old name goes in the next release"
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
-    return globals()[RENAMED[name]]
-
+FORMER = {old: f"deltarule.optim.wrappers:{new}" for old, new in RENAMED.items()}
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:  # for pickles
-        return renamed(name)
+    __getattr__ = former_names(__name__, FORMER)  # for pickles

@@ -1,18 +1,13 @@
 """Reports of training runs as self-contained HTML pages."""
 
-import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
+from deltarule.renamed import former_names
 from deltarule.report.run import DataCard, Example, RunReport, Score
 from deltarule.report.training import training_page
 
 __all__ = ["DataCard", "Example", "RunReport", "Score", "training_page"]
 
 
-def __getattr__(name: str) -> Any:
-    """Return what an old name means now."""
-    if name == "Run":
-        message = "report.Run is now report.RunReport"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return RunReport
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = former_names(__name__, {"Run": "deltarule.report:RunReport"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -386,13 +387,9 @@ def test_gamma_draws_have_torchs_implicit_gradient() -> None:
     weights = random.normal(size=(50, 4))
     to_a, to_rate = dr.grad((x * dr.tensor(weights)).sum(), [a, rate])
     standard = torch.tensor(x.numpy() * 1.6)
-    implicit = (
-        __import__("torch")
-        ._standard_gamma_grad(
-            torch.tensor(np.broadcast_to(a.numpy(), (50, 4)).copy()), standard
-        )
-        .numpy()
-    )
+    gradient = importlib.import_module("torch")._standard_gamma_grad
+    alpha = torch.tensor(np.broadcast_to(a.numpy(), (50, 4)).copy())
+    implicit = gradient(alpha, standard).numpy()
     np.testing.assert_allclose(
         to_a.numpy(), (weights * implicit / 1.6).sum(0), rtol=2e-3
     )

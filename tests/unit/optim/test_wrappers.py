@@ -226,7 +226,9 @@ def test_steps_of_a_loop_do_not_grow_a_graph() -> None:
 )
 def test_names_of_earlier_releases_work_and_warn(old: str, new: str) -> None:
     recipe = getattr(optim, new)()
-    with pytest.warns(DeprecationWarning, match=f"optim.{old} is now optim.{new}"):
+    with pytest.warns(
+        DeprecationWarning, match=f"deltarule.optim.{old} is now deltarule.optim.{new}"
+    ):
         assert getattr(optim, old) is type(recipe)
     assert optim.from_config({**recipe.config(), "optimizer": old}) == recipe
     outer = Proximal(inner=recipe).config()
@@ -236,7 +238,7 @@ def test_names_of_earlier_releases_work_and_warn(old: str, new: str) -> None:
     pickled = pickle.dumps(recipe, protocol=0)
     as_before = pickled.replace(f"\n{new}\n".encode(), f"\n{old}\n".encode())
     assert as_before != pickled
-    with pytest.warns(DeprecationWarning, match=f"optim.{old} is now optim.{new}"):
+    with pytest.warns(DeprecationWarning, match=f"{old} is now deltarule.optim.*{new}"):
         assert pickle.loads(as_before) == recipe
     with pytest.raises(AttributeError, match="no attribute 'NoSuchOptimizer'"):
         _ = optim.NoSuchOptimizer

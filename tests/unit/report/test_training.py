@@ -228,6 +228,8 @@ def test_long_lists_of_names_are_cut() -> None:
 
 
 def test_the_old_name_of_a_run_goes_on_working_for_one_release() -> None:
-    with pytest.warns(DeprecationWarning, match="report.Run is now report.RunReport"):
+    with pytest.warns(
+        DeprecationWarning, match="report.Run is now deltarule.report.RunReport"
+    ):
         old = report.Run
     assert old is RunReport
