@@ -11,7 +11,7 @@ import functools
 import inspect
 import warnings
 from abc import ABCMeta
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ParamSpec, TypeVar
 
@@ -156,15 +156,13 @@ FORMER_NAMES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 
 
 def with_current_names(
-    function: Callable[..., Any], kwargs: Mapping[str, Any]
+    names: Collection[str], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return keyword arguments with names of earlier releases replaced by those of the signature.
+    """Return keyword arguments with names of earlier releases replaced by ``names``, those of the present one.
 
-    >>> def pool(x, kernel_size): ...
-    >>> with_current_names(pool, {"window": 2})
+    >>> with_current_names(["x", "kernel_size"], {"window": 2})
     {'kernel_size': 2}
     """
-    names = inspect.signature(function).parameters
     current = {}
     for name, value in kwargs.items():
         new, converted = FORMER_NAMES.get(name, (name, _unchanged))
@@ -181,7 +179,7 @@ def _renamed(
     """Return arguments under their current names, with a warning; None if no former name is used."""
     if not FORMER_NAMES.keys() & kwargs.keys():
         return None
-    current = with_current_names(function, kwargs)
+    current = with_current_names(inspect.signature(function).parameters, kwargs)
     former = [name for name in kwargs if name not in current]
     if not former:
         return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def _factory(name: str) -> Factory | None:
         importlib.import_module(f"deltarule.{package}")
     if name in LAYERS:
         return lambda _, arguments: LAYERS[name](
-            **with_current_names(LAYERS[name].__init__, arguments)
+            **with_current_names(signature(LAYERS[name].__init__).parameters, arguments)
         )
     return CONTAINERS.get(name) or _REGISTERED.get(name)
 

@@ -12,7 +12,7 @@ from deltarule import nn
 from deltarule.explain.page.page import columns, entry
 from deltarule.explain.results.identities import (
     IDENTITIES,
-    Step,
+    IdentityStep,
     evidence_bound,
     momentum,
 )
@@ -67,16 +67,16 @@ def test_results_that_are_no_gradients(name, read_latex):
     [
         (
             momentum,
-            Step(
+            IdentityStep(
                 "E",
                 "=",
                 "−ε μ/(1 − α) (3 − α(1 − α³))",
                 "the notes' last line (E001-18)",
             ),
         ),
-        (momentum, Step("v₂", "=", "−ε(g₁ + α g₂)", "")),
-        (evidence_bound, Step("qᵀ log(l)", "≤", "log(P) − 1", "")),
-        (evidence_bound, Step("log(P)", "<", "log(P)", "")),
+        (momentum, IdentityStep("v₂", "=", "−ε(g₁ + α g₂)", "")),
+        (evidence_bound, IdentityStep("qᵀ log(l)", "≤", "log(P) − 1", "")),
+        (evidence_bound, IdentityStep("log(P)", "<", "log(P)", "")),
     ],
 )
 def test_a_wrong_step_is_not_proved(make, step):

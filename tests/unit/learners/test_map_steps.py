@@ -235,7 +235,9 @@ def test_a_descent_that_flies_apart_says_so(method: str) -> None:
     x = np.random.default_rng(0).normal(size=(60, 4))
     with (
         np.errstate(all="ignore"),
-        pytest.raises(DivergenceError, match=r"finite map.*\n.*smaller learning_rate"),
+        pytest.raises(
+            DivergenceError, match=r"finite embedding.*\n.*smaller learning_rate"
+        ),
     ):
         TSNE(
             method=method, perplexity=5, learning_rate=1e30, max_iter=60, random_state=0

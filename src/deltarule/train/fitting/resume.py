@@ -13,9 +13,10 @@ from typing import Any, final
 
 import numpy as np
 
+from deltarule.arguments import with_current_names
 from deltarule.backends.given import check_arrays
 from deltarule.errors import ArgumentError, CheckpointError, ShapeError, whole_number
-from deltarule.optim.recipe import with_current_names
+from deltarule.optim.recipe import with_current_names as current_optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.train import checkpoint
@@ -235,7 +236,10 @@ def _require_same_run(
     container: checkpoint.Container, now: dict[str, Any], path: str | Path
 ) -> None:
     kept = dict(container.document["signature"])
-    kept["optimizer"] = with_current_names(kept["optimizer"])
+    kept["optimizer"] = current_optimizer(kept["optimizer"])
+    kept["architecture"] = _current_architecture(
+        kept["architecture"], now["architecture"]
+    )
     if (
         container.version < 2
     ):  # stored the classes of callbacks only, and no validation data
@@ -250,6 +254,24 @@ def _require_same_run(
                 hint="Resume with the arguments and data of the first run (only epochs may differ); to begin another "
                 "run from these weights, use dr.load(path) and fit without resume.",
             )
+
+
+def _current_architecture(kept: Any, now: Any) -> Any:
+    """Return a saved architecture with the current names of arguments, which are those of ``now``."""
+    if not isinstance(kept, dict) or not isinstance(now, dict):
+        return kept
+    current = dict(kept)
+    if "arguments" in kept:
+        current["arguments"] = with_current_names(
+            now.get("arguments", {}), kept["arguments"]
+        )
+    if "children" in kept:
+        children = now.get("children", {})
+        current["children"] = {
+            name: _current_architecture(child, children.get(name))
+            for name, child in kept["children"].items()
+        }
+    return current
 
 
 def _excerpt(value: Any, other: Any) -> str:
