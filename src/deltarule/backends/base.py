@@ -36,8 +36,10 @@ class StepRunner(Protocol):
         """Take over copies of the state arrays."""
         ...
 
-    def read(self, part: slice = slice(None)) -> list[Array]:
-        """Return copies of the current state, or of a part of its arrays."""
+    def read(
+        self, part: slice = slice(None), out: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Return copies of the current state, or of a part of its arrays; ``out``: arrays to copy to."""
         ...
 
     def look(self) -> list[Array]:

@@ -30,9 +30,15 @@ class LoopRunner:
             for array, node in zip(state, nodes, strict=True)
         ]
 
-    def read(self, part: slice = slice(None)) -> list[Array]:
-        """Return copies of the current state."""
-        return [array.copy() for array in self._state[part]]
+    def read(
+        self, part: slice = slice(None), out: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Return copies of the current state; ``out``: arrays to copy to."""
+        if out is None:
+            return [array.copy() for array in self._state[part]]
+        for copy, array in zip(out, self._state[part], strict=True):
+            copy[...] = array
+        return list(out)
 
     def look(self) -> list[Array]:
         """Return the current state where it lies."""

@@ -9,7 +9,8 @@ from deltarule import optim
 from deltarule.errors import DivergenceError
 from deltarule.tensor.functional import exp, log, sqrt
 from deltarule.tensor.tensor import parameter
-from deltarule.train import ForwardResult, TerminateOnNaN, fit
+from deltarule.train import Callback, ForwardResult, TerminateOnNaN, fit
+from deltarule.train.steps import replay_log
 
 
 class Scale:
@@ -166,6 +167,32 @@ def test_an_update_that_breaks_a_weight_is_told_at_its_own_step():
             verbose=0,
             optimizer=optim.SGD(learning_rate=0.1),
         )
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_snapshots_before_every_chunk_share_memory_and_restore_the_state(
+    device, monkeypatch
+):
+    monkeypatch.setattr(replay_log, "_SNAPSHOT_SECONDS", -1.0)
+    model, seen = Scale(), []
+
+    class Epochs(Callback):
+        def on_epoch_end(self, session, epoch, logs):
+            seen.append(epoch)
+
+    step, w = _diverging_step(30.0)
+    with pytest.raises(DivergenceError, match=rf"step {step + 1} "):
+        fit(
+            model,
+            X,
+            np.zeros((8, 1)),
+            **TOO_FAST,
+            epochs=40,
+            device=device,
+            callbacks=[Epochs()],
+        )
+    assert len(seen) == step // 2
+    assert model.w.numpy() == w
 
 
 def test_a_run_may_end_in_peace():

@@ -87,12 +87,14 @@ class Engine:
         """Load a state; its arrays must not be modified afterwards."""
         self._state, self._holder = list(state), None
 
-    def read(self, part: slice = slice(None)) -> list[Array]:
-        """Return copies of the state, or of a slice of its arrays."""
+    def read(
+        self, part: slice = slice(None), out: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Return copies of the state, or of a slice of its arrays; ``out``: arrays of a former call to copy to."""
         if self._holder is None:
             return [array.copy() for array in (self._state or [])[part]]
         own = range(len(self.step(self._holder).names.all))[part]
-        return self._runners[self._holder].read(slice(own.start, own.stop))
+        return self._runners[self._holder].read(slice(own.start, own.stop), out)
 
     def view(self) -> list[Array]:
         """Return the arrays of the state without copying, in any shape, valid until the next run."""
@@ -102,9 +104,10 @@ class Engine:
             : len(self.step(self._holder).names.all)
         ]
 
-    def snapshot(self) -> list[Array]:
-        """Return the current state; it is copied only if a step has run since loading."""
-        return list(self._state or ()) if self._holder is None else self.read()
+    @property
+    def loaded(self) -> list[Array] | None:
+        """The state that was loaded, if no step has run since; its arrays must not be modified."""
+        return None if self._state is None else list(self._state)
 
     def run(
         self,

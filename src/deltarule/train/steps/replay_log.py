@@ -52,6 +52,7 @@ class ReplayLog:
         self._seed = seed
         self._steps_per_epoch = steps_per_epoch
         self._snapshot: list[Array] | None = None
+        self._copies: list[Array] | None = None  # arrays of snapshots, used again
         self._taken = 0.0
         self._chunks: list[Chunk] = []
 
@@ -71,14 +72,9 @@ class ReplayLog:
         """Run a chunk and return its metrics."""
         now = time.perf_counter()
         if self._snapshot is None or now - self._taken > _SNAPSHOT_SECONDS:
-            state = self._engine.snapshot()
-            if (
-                self._chunks
-                and self._non_finite(state) is not None
-                and (found := self.weights_error()) is not None
-            ):
+            if self._chunks and (found := self.check()) is not None:
                 raise NonFiniteWeightsError(*found)
-            self._snapshot, self._taken, self._chunks = state, now, []
+            self._take_snapshot(now)
         self._chunks.append(Chunk(rows, size, first_step, scalars))
         try:
             metrics = self._rerun(self._chunks[-1])
@@ -91,6 +87,12 @@ class ReplayLog:
         if done < len(rows):  # stopped
             self._chunks[-1] = replace(self._chunks[-1], rows=rows[:done])
         return metrics
+
+    def _take_snapshot(self, now: float) -> None:
+        state = self._engine.loaded
+        if state is None:
+            state = self._copies = self._engine.read(out=self._copies)
+        self._snapshot, self._taken, self._chunks = state, now, []
 
     def _rerun(self, chunk: Chunk) -> npt.NDArray[np.float64]:
         rows = chunk.rows

@@ -113,16 +113,22 @@ class NativeRunner:
                 view.fill(array.flat[0])
         self._is_blank = False
 
-    def read(self, part: slice = slice(None)) -> list[Array]:
-        """Return copies of the current state."""
-        found = []
-        for node, window in zip(
-            self._program.state[part], self._windows[part], strict=True
-        ):
-            array = np.empty(node.shape, window.dtype)
+    def read(
+        self, part: slice = slice(None), out: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Return copies of the current state; ``out``: C-contiguous arrays to copy to."""
+        nodes, windows = self._program.state[part], self._windows[part]
+        copies = (
+            [
+                np.empty(node.shape, window.dtype)
+                for node, window in zip(nodes, windows, strict=True)
+            ]
+            if out is None
+            else list(out)
+        )
+        for array, window in zip(copies, windows, strict=True):
             put(array.reshape(window.shape), window)
-            found.append(array)
-        return found
+        return copies
 
     def look(self) -> list[Array]:
         """Return the current state where it lies."""
