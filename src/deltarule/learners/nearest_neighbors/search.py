@@ -40,9 +40,9 @@ _QUERIES, _COLUMNS, _STRIPES = (
 _GROUPS, _FEWEST_STRIPES = _COLUMNS // _STRIPES, 4  # of few examples groups are smaller
 _WORTH_TILES = 2**14  # examples: tiles of fewer would be filled up too much
 _BLOCK_NUMBERS = 2**25  # values of a block of queries
-_PLAIN_NUMBERS, _FEWEST = 2**18, 64  # the same in NumPy, but not less than 64 queries
+_PLAIN_NUMBERS, _FEWEST = 2**18, 32  # the same in NumPy, but not less than 32 queries
 _PAIR_NUMBERS = 2**18  # numbers in a block of differences
-_WORTH_COMPILING = 2**31  # products of numbers
+_WORTH_COMPILING = 2**29  # products of numbers
 _SAFE = {
     "float32": 40,
     "float64": 400,
