@@ -15,10 +15,10 @@ from deltarule.explain.results.jacobians import MatrixDerivative
 from deltarule.explain.results.slices import Slices
 from deltarule.graph.node import Node
 from deltarule.tensor.explain import (
+    Prepared,
     node_names,
     original_node,
     random_source,
-    run,
     without_target_checks,
 )
 from deltarule.tensor.tensor import Tensor
@@ -57,7 +57,12 @@ def derive_jacobian(
     of, labels = _named_node(y, names, "derive_jacobian")
     by = original_node(x)
     return jacobians.jacobian(
-        of, by, layout=layout, names=labels, evaluate=run, draw=random_source(seed)
+        of,
+        by,
+        layout=layout,
+        names=labels,
+        evaluate=Prepared(),
+        draw=random_source(seed),
     )
 
 
@@ -87,7 +92,7 @@ def derive_hessian(
     of, labels = _named_node(loss, names, "derive_hessian")
     by = original_node(x)
     return jacobians.hessian(
-        of, by, names=labels, evaluate=run, draw=random_source(seed)
+        of, by, names=labels, evaluate=Prepared(), draw=random_source(seed)
     )
 
 
@@ -117,7 +122,7 @@ def derive_slices(
     of, labels = _named_node(y, names, "derive_slices")
     by = original_node(W)
     return three_tensors.slices(
-        of, by, names=labels, evaluate=run, draw=random_source(seed)
+        of, by, names=labels, evaluate=Prepared(), draw=random_source(seed)
     )
 
 
@@ -135,7 +140,7 @@ def derive_identity(name: str, *, seed: int = 0) -> Identity:
     >>> print(derive_identity("weight_decay").given)
     gradient descent on L + ½α‖θ‖²
     """
-    return identities.identity(name, run, random_source(seed))
+    return identities.identity(name, Prepared(), random_source(seed))
 
 
 def _named_node(

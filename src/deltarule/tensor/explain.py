@@ -57,8 +57,34 @@ def run(outputs: Sequence[Node], values: Mapping[Node, Any]) -> list[Array]:
     )
 
 
+class Prepared:
+    """Evaluate nodes as ``run`` does, fast when the same nodes are evaluated again.
+
+    >>> x = symbol("x", (2,))
+    >>> Prepared()([(x * x).node], {x.node: [1.0, 3.0]})[0].tolist()
+    [1.0, 9.0]
+    """
+
+    def __init__(self) -> None:
+        self._evaluate = reference.Evaluator()
+
+    def __call__(
+        self, outputs: Sequence[Node], values: Mapping[Node, Any]
+    ) -> list[Array]:
+        """Evaluate nodes; values may be lists and numbers."""
+        return self._evaluate(
+            outputs, {node: _array(node, value) for node, value in values.items()}
+        )
+
+
 def _array(node: Node, value: Any) -> Array:
     """Return a value as an array of the dtype of a node, checked against its known sizes."""
+    if (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind in "fiub"
+        and value.shape == node.shape
+    ):
+        return np.asarray(value, node.dtype.name)
     name = f"value of {node.attributes.get('name') or 'an input'}"
     try:
         found = np.asarray(value, node.dtype.name)
@@ -196,7 +222,7 @@ def derive(
         detail=detail,
         style=style,
         batch=batch,
-        evaluate=run,
+        evaluate=Prepared(),
         draw=random_source(seed),
         known={
             leaf: value
@@ -341,7 +367,7 @@ def grade(
         node,
         original_node(wrt),
         given,
-        run,
+        Prepared(),
         random_source(seed),
         layout=layout,
         language=language,

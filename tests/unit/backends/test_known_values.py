@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import deltarule as dr
+from deltarule import shapes
 from deltarule.backends import reference
 from deltarule.dtypes import INT64
 from deltarule.errors import DataError, GraphError
@@ -103,3 +104,19 @@ def test_a_symbol_without_a_value_is_named() -> None:
         GraphError, match="value of y: expected every input to be given"
     ):
         reference.evaluate([build.add(x, y)], {x: np.ones(3, np.float32)})
+
+
+def test_an_evaluator_gives_the_values_of_each_call() -> None:
+    x, n = build.input_node("x", (2,)), build.input_node("n", (shapes.Dimension("N"),))
+    run = reference.Evaluator()
+    hidden = build.exp(x)
+    roots = [build.add(hidden, 1), build.add(hidden, build.constant(0, x.dtype))]
+    for value in (np.zeros(2, np.float32), np.array([1.0, -2.0], np.float32)):
+        for known in ({x: value}, {hidden: value}):
+            np.testing.assert_array_equal(
+                run(roots, known), reference.evaluate(roots, known)
+            )
+    for size in (2, 3):  # unknown sizes are read off the values
+        np.testing.assert_array_equal(
+            run([build.add(n, n)], {n: np.ones(size, np.float32)})[0], 2 * np.ones(size)
+        )
