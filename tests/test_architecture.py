@@ -33,6 +33,7 @@ LONG_FILES = {
     "src/deltarule/interop/onnx/networks.py": "one function for every operator with weights or windows",
     "src/deltarule/backends/native/loops/values.py": "one case for every kind of expression, over elements and vectors",
     "src/deltarule/backends/native/loops/emit.py": "nests and scatters share loops, lanes and masks",
+    "src/deltarule/learners/naive_bayes/bayes.py": "four models with one base, each with its arguments and an example",
     "src/deltarule/render/mathematics.py": "one kind of formula, three writers: a branch in each for every part",
     "src/deltarule/tensor/functional.py": "one documented function, a line or two of code, for each operation",
     "src/deltarule/data/augment.py": "one short class for every augmentation, with the random numbers that they share",

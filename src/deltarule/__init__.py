@@ -20,12 +20,12 @@ from deltarule import (
     renamed,
     startup,  # noqa: F401  # first, to handle Ctrl-C during the other imports
 )
+from deltarule.tensor.convolution import convolve
 from deltarule.tensor.functional import (
     absolute,
     arange,
     argsort,
     concatenate,
-    convolve,
     cos,
     cosine_similarity,
     erf,

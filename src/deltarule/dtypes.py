@@ -11,6 +11,20 @@ from typing import Final
 
 from deltarule.errors import DTypeError
 
+__all__ = [
+    "BOOL",
+    "DTYPES",
+    "FLOAT32",
+    "FLOAT64",
+    "INT32",
+    "INT64",
+    "UINT8",
+    "UINT32",
+    "DType",
+    "dtype",
+    "promote",
+]
+
 Scalar = bool | int | float
 
 

@@ -19,6 +19,19 @@ from numbers import Integral, Real
 
 from deltarule.visible import shown, visible
 
+__all__ = [
+    "ArgumentError",
+    "CheckpointError",
+    "DTypeError",
+    "DataError",
+    "DataWarning",
+    "DeltaruleError",
+    "DependencyError",
+    "DivergenceError",
+    "GraphError",
+    "ShapeError",
+]
+
 
 class DeltaruleError(Exception):
     """Base class of all exceptions of Deltarule.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
 import deltarule as dr
+from deltarule import dtypes, errors
 
 ROOMS = [
     "nn",
@@ -73,3 +76,51 @@ def test_unknown_names_are_attribute_errors() -> None:
         _ = dr.layers
     with pytest.raises(AttributeError, match="no attribute 'keras'"):
         _ = dr.interop.keras
+
+
+def _public_modules(package: ModuleType) -> Iterator[ModuleType]:
+    """Yield a package and the modules that it exports, recursively."""
+    yield package
+    for name in getattr(package, "__all__", ()):
+        member = getattr(package, name)
+        if isinstance(member, ModuleType):
+            yield from _public_modules(member)
+
+
+def _name(module: ModuleType) -> str:
+    return module.__name__
+
+
+PUBLIC = sorted({*_public_modules(dr), dtypes, errors}, key=_name)
+
+
+def test_the_public_packages_are_found() -> None:
+    names = {f"deltarule.{room}" for room in ROOMS if room != "linalg"}
+    assert names | {"deltarule.tensor.linalg", "deltarule.nn.init"} <= set(
+        map(_name, PUBLIC)
+    )
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=_name)
+def test_public_modules_declare_their_names(module: ModuleType) -> None:
+    names = module.__all__
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert not name.startswith("_"), name
+        assert hasattr(module, name), name
+
+
+@pytest.mark.parametrize("package", PUBLIC, ids=_name)
+def test_exported_names_are_declared_where_they_are_defined(
+    package: ModuleType,
+) -> None:
+    for name in package.__all__:
+        member = getattr(package, name)
+        home = sys.modules.get(getattr(member, "__module__", ""))
+        if home is None or not home.__name__.startswith("deltarule."):
+            continue  # a module, or a type of the standard library
+        declared = getattr(home, "__all__", None)
+        assert declared is not None, f"{home.__name__} has no __all__"
+        own = name if hasattr(home, name) else member.__name__
+        assert own in declared, f"{home.__name__}.__all__ lacks {own}"
+        assert all(hasattr(home, each) for each in declared), home.__name__

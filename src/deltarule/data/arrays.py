@@ -13,6 +13,8 @@ import numpy.typing as npt
 from deltarule.errors import ArgumentError, DataError, DTypeError
 from deltarule.runtime.devices import cores
 
+__all__ = ["check_arrays", "check_labels"]
+
 Array = npt.NDArray[Any]
 _CHUNK = 1 << 20  # elements that are checked at a time
 _MANY_CHUNKS = 8  # from which on several threads check them

@@ -15,6 +15,8 @@ from deltarule.errors import ArgumentError
 from deltarule.render.numbers import counted
 from deltarule.visible import shown
 
+__all__ = ["BUNDLED", "Dataset", "load"]
+
 Array = npt.NDArray[Any]
 Task = Literal["classification", "regression"]
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from deltarule.errors import DataError, DataWarning
 from deltarule.visible import listed
 
+__all__ = ["TableSchema"]
+
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # compared in lower case
 _MANY = 20  # categories from which on a text column gives a warning
 

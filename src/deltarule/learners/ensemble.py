@@ -32,6 +32,16 @@ from deltarule.learners.naive_bayes.bayes import GaussianNaiveBayes
 from deltarule.learners.neural_network.network import Network
 from deltarule.nn import Module
 
+__all__ = [
+    "BaggingClassifier",
+    "BaggingRegressor",
+    "ErrorCorrelation",
+    "average_proba",
+    "bootstrap",
+    "error_correlation",
+    "majority",
+]
+
 Rows = npt.NDArray[np.int64]
 
 

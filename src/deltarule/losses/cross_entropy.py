@@ -37,6 +37,14 @@ from deltarule.tensor.functional import (
 )
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = [
+    "BinaryCrossEntropy",
+    "BinaryFocal",
+    "CrossEntropy",
+    "Focal",
+    "NegativeLogLikelihood",
+]
+
 
 def class_requirements(
     prediction: Shape,

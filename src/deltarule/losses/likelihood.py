@@ -19,6 +19,8 @@ from deltarule.tensor.functional import exp, log, log_softmax, maximum, weighted
 from deltarule.tensor.linalg import diagonal, logdet, solve
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = ["GaussianNLL", "KLDivergence", "PoissonNLL", "gaussian_nll"]
+
 LOG_TWO_PI = math.log(2 * math.pi)
 
 

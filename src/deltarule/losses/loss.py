@@ -31,6 +31,8 @@ from deltarule.shapes import Shape
 from deltarule.tensor.functional import as_tensor, sigmoid, softmax, where
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Loss", "from_config", "get", "warn_if_normalized"]
+
 Reduction = Literal["mean", "sum", "none"]
 Link = Literal["identity", "sigmoid", "softmax", "sign"]
 _KINDS: dict[str, Callable[..., Loss]] = {}

@@ -20,6 +20,8 @@ from deltarule.shapes import Shape
 from deltarule.tensor.functional import maximum, one_hot, weighted
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Hinge", "MulticlassHinge"]
+
 
 @final
 @dataclass(frozen=True, kw_only=True)

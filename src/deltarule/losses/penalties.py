@@ -22,6 +22,17 @@ from deltarule.graph import algebra
 from deltarule.tensor.functional import as_tensor
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "L1",
+    "L2",
+    "LInfinity",
+    "Parameters",
+    "Penalty",
+    "Sparsity",
+    "Tied",
+    "sparsity",
+]
+
 Named = Sequence[tuple[str, Tensor]]
 
 

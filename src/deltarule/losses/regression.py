@@ -11,6 +11,15 @@ from deltarule.losses.loss import Loss, over_examples
 from deltarule.tensor.functional import log_cosh
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "Huber",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Quantile",
+    "SquaredError",
+]
+
 
 @final
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,8 @@ from deltarule.shapes import Shape
 from deltarule.tensor.functional import maximum
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Contrastive", "Cosine", "Triplet", "cosine"]
+
 
 def cosine(x: Tensor, y: Tensor, epsilon: float = 1e-8) -> Tensor:
     """Return the cosine similarity xᵀy / max(‖x‖‖y‖, ε) along the last axis.

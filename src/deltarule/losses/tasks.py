@@ -17,6 +17,8 @@ from deltarule.shapes import Shape
 from deltarule.tensor.functional import concatenate
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Head", "Multitask", "head_for"]
+
 
 @final
 @dataclass(frozen=True)

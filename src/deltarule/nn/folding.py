@@ -20,6 +20,8 @@ from deltarule.nn.layers.standardize import Standardize
 from deltarule.nn.module.module import Module
 from deltarule.nn.saving import build
 
+__all__ = ["affine_map", "fold"]
+
 Array = npt.NDArray[Any]
 Affine = tuple[Array, Array]  # W (m, n), b (m,): x ↦ Wx + b
 

@@ -26,6 +26,8 @@ from deltarule.optim.transform import (
 from deltarule.tensor.functional import exp, expm1, full, maximum, sqrt, where
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Adam", "AdamW", "Adamax", "NAdam", "RAdam"]
+
 AMSGrad = Literal["off", "raw", "corrected"]
 
 

@@ -21,6 +21,8 @@ from deltarule.optim.transform import (
 from deltarule.tensor.functional import maximum, sqrt
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["AdaDelta", "AdaGrad", "RMSProp"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Adaptive(Optimizer):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from deltarule.errors import ArgumentError
 
+__all__ = ["exponential_moving_average", "moving_average"]
+
 
 def moving_average(series: Sequence[float], n: int) -> list[float]:
     """Return the simple moving average x̄_m = (x_m + … + x_{m−n+1})/n for m ≥ n.

@@ -24,6 +24,8 @@ from deltarule.optim.explanation import optimizer_steps
 from deltarule.render import mathematics as m
 from deltarule.tensor.explain import random_source, run
 
+__all__ = ["exam"]
+
 
 def optimizer_by_hand(
     chance: random.Random, evaluate: Evaluate, draw: Draw

@@ -30,6 +30,8 @@ from deltarule.tensor.explain import run
 from deltarule.tensor.tensor import Tensor, tensor
 from deltarule.tensor.transforms import evaluate
 
+__all__ = ["optimizer_steps"]
+
 # The symbols of hyperparameters; any other field is shown by its own name.
 SYMBOLS: Mapping[str, str] = {
     "learning_rate": "eta",

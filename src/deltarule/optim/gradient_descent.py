@@ -24,6 +24,8 @@ from deltarule.optim.transform import (
 from deltarule.tensor.functional import sign
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["SGD", "Lion"]
+
 Velocity = Literal["with_rate", "without_rate"]
 
 

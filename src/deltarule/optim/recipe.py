@@ -24,6 +24,8 @@ from deltarule.optim.transform import (
 from deltarule.tensor.functional import sqrt
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Optimizer", "ParameterNames", "from_config", "get"]
+
 Epsilon = Literal["inside", "outside"]
 _KINDS: dict[str, type[Optimizer]] = {}
 RENAMED = {

@@ -15,6 +15,19 @@ from deltarule.flags import settles_fields
 from deltarule.tensor.functional import cos, exp, floor, maximum, minimum, where
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = [
+    "Constant",
+    "CosineDecay",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "OneCycle",
+    "Piecewise",
+    "PolynomialDecay",
+    "Schedule",
+    "StepDecay",
+    "WarmUp",
+]
+
 _KINDS: dict[str, Callable[..., Schedule]] = {}
 _CHECKS: dict[str, Callable[[object, str], Any]] = {
     "int": whole_number,

@@ -34,6 +34,8 @@ from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor, tensor
 from deltarule.tensor.transforms import evaluate
 
+__all__ = ["Minimum", "lbfgs", "minimize", "newton"]
+
 Array = npt.NDArray[Any]
 Function = Callable[[Any], Tensor]
 

@@ -14,6 +14,8 @@ from deltarule.optim.transform import Clock, State
 from deltarule.tensor.tensor import Tensor, tensor
 from deltarule.tensor.transforms import evaluate
 
+__all__ = ["Stepper"]
+
 Array = npt.NDArray[Any]
 
 

@@ -17,6 +17,19 @@ from deltarule.optim.schedules import Schedule
 from deltarule.tensor.functional import full, maximum, minimum, sqrt
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "Clock",
+    "Transform",
+    "add_decayed_weights",
+    "chain",
+    "clip_by_global_norm",
+    "clip_by_value",
+    "decay_weights",
+    "global_norm",
+    "scale",
+    "scale_by_learning_rate",
+]
+
 Tensors = Sequence[Tensor]
 State = tuple[Tensor, ...]
 Init = Callable[[Tensors], State]

@@ -30,6 +30,8 @@ from deltarule.renamed import former_names
 from deltarule.tensor.functional import floor, maximum, sign, where
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["EMA", "GradientAccumulation", "ParamGroups", "Proximal"]
+
 
 @final
 @dataclass(frozen=True, kw_only=True)

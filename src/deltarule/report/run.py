@@ -14,6 +14,8 @@ from deltarule.data import Dataset
 from deltarule.render.numbers import counted
 from deltarule.visible import shown
 
+__all__ = ["DataCard", "Example", "RunReport", "Score"]
+
 Array = npt.NDArray[Any]
 _MAX_NAMES = 12  # that are listed in full
 

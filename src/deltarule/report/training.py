@@ -12,6 +12,8 @@ from deltarule.report.figures import (
 )
 from deltarule.report.run import RunReport
 
+__all__ = ["training_page"]
+
 WHILE_LEARNING = (
     "Training values are means over an epoch's steps, while the model learns; validation values are measured after "
     "the epoch."

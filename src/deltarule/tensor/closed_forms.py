@@ -23,6 +23,8 @@ from deltarule.tensor.explain import (
 )
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["derive_hessian", "derive_identity", "derive_jacobian", "derive_slices"]
+
 
 def derive_jacobian(
     y: Tensor,

@@ -30,6 +30,8 @@ from deltarule.runtime.buffers import Array, value_of
 from deltarule.runtime.devices import backend
 from deltarule.tensor.tensor import Tensor, depends_on_parameter, symbol
 
+__all__ = ["derive", "grade"]
+
 
 class Model(Protocol):
     """The protocol of models that ``derive`` accepts: a call, and named parameters."""

@@ -32,6 +32,8 @@ from deltarule.simplify import simplify
 from deltarule.tensor import tracing
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["jit"]
+
 _MAX_SIGNATURES = 64  # of one function; the least recently used is evicted
 
 

@@ -20,6 +20,8 @@ from deltarule.graph.node import Node
 from deltarule.runtime.buffers import leaf
 from deltarule.tensor.tensor import Tensor, sizes
 
+__all__ = ["random_normal", "random_uniform"]
+
 
 def _counter(value: Tensor | int) -> Node:
     if isinstance(value, Tensor):

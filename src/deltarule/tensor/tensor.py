@@ -22,6 +22,8 @@ from deltarule.runtime.realize import realize
 from deltarule.shapes import Dimension, Shape
 from deltarule.tensor import tracing
 
+__all__ = ["Tensor", "parameter", "symbol", "tensor"]
+
 Axes = int | Sequence[int] | None
 _Parameters = weakref.WeakValueDictionary[int, "Tensor"]  # uid of the leaf → tensor
 _parameters: _Parameters = weakref.WeakValueDictionary()

@@ -33,6 +33,19 @@ from deltarule.simplify import simplify
 from deltarule.tensor.functional import as_tensor
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "GradientReport",
+    "check_gradients",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "per_example_grad",
+    "value_and_grad",
+    "vjp",
+]
+
 Layout = Literal["denominator", "numerator"]
 Function = Callable[..., Any]
 _MAX_BATCH_ELEMENTS = 1 << 24  # of all nodes of Jacobian rows computed as one batch

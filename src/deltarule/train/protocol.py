@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["ForwardResult", "Trainable"]
+
 Mode = Literal["training", "inference"]
 
 

@@ -14,6 +14,8 @@ from deltarule.data.formats.pickles import read_pickle
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
 
+__all__ = ["read_cifar"]
+
 Array = npt.NDArray[Any]
 _SIDE, _CHANNELS = 32, 3
 _TEN = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)}

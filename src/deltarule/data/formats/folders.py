@@ -11,6 +11,8 @@ from deltarule.data.formats.image_folder import holds_images, read_image_folder
 from deltarule.data.formats.mapped import read_mapped
 from deltarule.errors import DataError
 
+__all__ = ["read_folder"]
+
 KINDS = "inputs.npy and targets.npy, MNIST's files, CIFAR's batches, or a folder of pictures for each class"
 
 

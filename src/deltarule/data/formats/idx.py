@@ -16,6 +16,8 @@ from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
 
+__all__ = ["read_idx", "read_mnist"]
+
 Array = npt.NDArray[Any]
 Part = Literal["train", "test", "all"]
 _KINDS = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

@@ -25,6 +25,8 @@ from deltarule.errors import (
 from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
 
+__all__ = ["image_chunks", "read_image", "read_image_folder", "read_images"]
+
 Array = npt.NDArray[Any]
 Picture = tuple[Path, int, int]  # file, height, width
 ENDINGS = frozenset(

@@ -22,6 +22,8 @@ from deltarule.data.schema import TableSchema
 from deltarule.errors import DataError
 from deltarule.render.numbers import counted
 
+__all__ = ["map_array", "read_mapped", "write_mapped"]
+
 Array = npt.NDArray[Any]
 ABOUT = "about.json"
 _COLUMNS = ("inputs", "targets")

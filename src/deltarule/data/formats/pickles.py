@@ -18,6 +18,8 @@ import numpy as np
 
 from deltarule.errors import DataError
 
+__all__ = ["read_pickle"]
+
 _KINDS = frozenset("uifb")
 _DEEPEST = 16
 _ARRAY_STATE = 5  # version, shape, type, whether columns come first, bytes

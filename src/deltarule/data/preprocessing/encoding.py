@@ -13,6 +13,14 @@ from deltarule.data.preprocessing.estimator import Estimator
 from deltarule.errors import ArgumentError, DataError
 from deltarule.visible import listed
 
+__all__ = [
+    "LabelEncoder",
+    "balanced_class_weights",
+    "from_one_hot",
+    "multi_hot",
+    "one_hot",
+]
+
 Array = npt.NDArray[Any]
 
 

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from deltarule.data.sampling.shuffling import words
 from deltarule.errors import ArgumentError, DataError
 
+__all__ = ["Pretext", "masked_pretext", "next_step_pretext"]
+
 Array = npt.NDArray[Any]
 
 

@@ -11,6 +11,8 @@ from deltarule.data.arrays import check_arrays
 from deltarule.data.preprocessing.estimator import Transformer
 from deltarule.errors import DataError, ShapeError
 
+__all__ = ["StandardScaler"]
+
 Array = npt.NDArray[Any]
 _ROUNDING = 10 * float(np.finfo(np.float64).eps)
 

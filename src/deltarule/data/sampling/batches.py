@@ -13,6 +13,8 @@ from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
 
+__all__ = ["DataLoader", "batches", "weighted_batches"]
+
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
 

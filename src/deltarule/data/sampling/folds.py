@@ -19,6 +19,8 @@ from deltarule.data.sampling.shuffling import shuffled
 from deltarule.errors import DataError
 from deltarule.flags import settles_fields
 
+__all__ = ["GroupKFold", "KFold", "StratifiedKFold"]
+
 Rows = npt.NDArray[np.int64]
 Pairs = Iterator[tuple[Rows, Rows]]
 

@@ -13,6 +13,8 @@ from deltarule.data.sampling.shuffling import shuffled
 from deltarule.errors import ArgumentError, DataError
 from deltarule.render.numbers import counted
 
+__all__ = ["Split", "split"]
+
 Rows = npt.NDArray[np.int64]
 
 

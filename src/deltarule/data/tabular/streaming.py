@@ -20,6 +20,8 @@ from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
 
+__all__ = ["read_chunks"]
+
 Array = npt.NDArray[Any]
 Tables = Callable[[], Iterator[RawTable]]
 

@@ -22,6 +22,8 @@ from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
 from deltarule.visible import listed
 
+__all__ = ["read_columns", "read_examples", "read_inputs", "read_table"]
+
 Array = npt.NDArray[Any]
 _INPUTS, _TARGETS = ("inputs", "X", "x", "data"), ("targets", "y", "labels", "target")
 

@@ -12,6 +12,8 @@ from deltarule.errors import ArgumentError
 from deltarule.nn.check import whole_number
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Annealing"]
+
 
 @final
 @dataclass(frozen=True)

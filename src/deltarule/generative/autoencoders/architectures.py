@@ -24,6 +24,17 @@ from deltarule.generative.autoencoders.likelihood import (
 from deltarule.generative.autoencoders.vae import VAE
 from deltarule.shapes import count
 
+__all__ = [
+    "Upsampling",
+    "convolutional_autoencoder",
+    "convolutional_decoder",
+    "convolutional_encoder",
+    "convolutional_vae",
+    "dense",
+    "dense_autoencoder",
+    "dense_vae",
+]
+
 Activation = Callable[[], nn.Module]
 Upsampling = Literal["transposed", "nearest", "unpooling"]
 

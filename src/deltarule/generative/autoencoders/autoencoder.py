@@ -33,6 +33,8 @@ from deltarule.train.steps.epoch_data import Augment
 from deltarule.train.steps.prepare import ClassWeight
 from deltarule.train.steps.step import Regularizer
 
+__all__ = ["Autoencoder", "CodePenalty", "Contractive", "KLSparsity", "L1Sparsity"]
+
 # (code, input of the encoder) → scalar
 CodePenalty = Callable[[Tensor, Tensor], Tensor]
 

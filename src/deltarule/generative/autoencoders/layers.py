@@ -16,6 +16,8 @@ from deltarule.shapes import Shape, count, show
 from deltarule.tensor.functional import concatenate, pad
 from deltarule.tensor.tensor import Tensor, parameter
 
+__all__ = ["ConditionPlanes", "TiedLinear", "Unflatten", "Unpool2d"]
+
 
 @final
 class TiedLinear(nn.Module):

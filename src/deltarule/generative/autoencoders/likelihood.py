@@ -23,6 +23,8 @@ from deltarule.tensor.functional import (
 from deltarule.tensor.random import random_normal, random_uniform
 from deltarule.tensor.tensor import Tensor, parameter
 
+__all__ = ["BernoulliLikelihood", "GaussianLikelihood", "Likelihood"]
+
 LOG_TWO_PI = math.log(2 * math.pi)
 
 

@@ -24,6 +24,8 @@ from deltarule.optim import Adam
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import count
 
+__all__ = ["LatentTransformer"]
+
 Model = Autoencoder | VAE
 
 

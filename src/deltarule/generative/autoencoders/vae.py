@@ -39,6 +39,7 @@ from deltarule.train.steps.epoch_data import Augment
 from deltarule.train.steps.prepare import ClassWeight
 from deltarule.train.steps.step import Regularizer
 
+__all__ = ["VAE"]
 _RECONSTRUCTION, _KL = 1, 2  # columns of a VAE's output; the first is the loss
 
 
@@ -377,9 +378,7 @@ class VAE(nn.Module):
     def _with_condition(self, inputs: Any, condition: Any) -> Array:
         """Return the inputs, or flat rows [x, c] with a condition.
 
-        Raises:
-            ArgumentError: A condition is missing or superfluous.
-            DataError: The inputs are outside the support of the likelihood.
+        Raises ArgumentError for a missing or superfluous condition, DataError for inputs outside the support.
         """
         x = np.asarray(inputs)
         self.likelihood.check(x)

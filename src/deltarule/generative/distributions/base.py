@@ -21,6 +21,8 @@ from deltarule.tensor.functional import TensorLike, as_tensor
 from deltarule.tensor.random import random_normal, random_uniform
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Distribution", "Noise"]
+
 _DRAWS_OF_A_STREAM = 256
 
 

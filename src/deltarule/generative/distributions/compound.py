@@ -26,6 +26,8 @@ from deltarule.tensor.functional import (
 )
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Mixture", "Transformed"]
+
 
 @final
 class Mixture(Distribution):

@@ -45,6 +45,8 @@ from deltarule.tensor.functional import (
 )
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = ["Bernoulli", "Categorical", "Multinomial", "Poisson"]
+
 
 def shared(probability: Tensor, value: Tensor) -> Tensor:
     """Return p·a with 0·a = 0 for every a, and no gradient there: a term of an entropy or a divergence.

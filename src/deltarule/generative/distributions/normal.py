@@ -26,6 +26,14 @@ from deltarule.tensor.functional import TensorLike, erf, eye, log, sqrt
 from deltarule.tensor.linalg import cholesky, diagonal, logdet, solve
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "DiagonalNormal",
+    "FullNormal",
+    "LowRankNormal",
+    "MultivariateNormal",
+    "Normal",
+]
+
 LOG_TWO_PI = math.log(2 * math.pi)
 _ASYMMETRY = 1e-4  # of a covariance, relative to its diagonal: rounding in float32
 

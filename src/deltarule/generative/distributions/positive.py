@@ -40,6 +40,8 @@ from deltarule.tensor.functional import (
 )
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Beta", "Dirichlet", "Gamma", "Laplace"]
+
 
 @final
 class Laplace(Elementwise):

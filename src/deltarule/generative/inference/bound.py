@@ -14,6 +14,8 @@ from deltarule.tensor.functional import as_tensor
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.monitoring.metrics import Metric
 
+__all__ = ["NegativeELBO"]
+
 
 @final
 @dataclass(frozen=True, kw_only=True)

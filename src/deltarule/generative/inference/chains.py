@@ -20,6 +20,8 @@ from deltarule.errors import ArgumentError, DataError
 from deltarule.generative.inference.joint import show_summary, summary_rows
 from deltarule.runtime.buffers import Array
 
+__all__ = ["Chains", "effective_sample_size", "pareto_k", "rank_r_hat", "split_r_hat"]
+
 Kind = Literal["mean", "bulk", "tail"]
 _KINDS: Final[tuple[Kind, ...]] = ("bulk", "tail")
 _MIXED: Final = 1.01  # R̂ of chains that have mixed (Vehtari et al. 2021)

@@ -48,6 +48,14 @@ from deltarule.tensor.functional import (
 from deltarule.tensor.linalg import solve
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "Estimate",
+    "kl_divergence",
+    "kl_to_standard_normal",
+    "monte_carlo_entropy",
+    "monte_carlo_kl",
+]
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -26,6 +26,8 @@ from deltarule.runtime.buffers import Array
 from deltarule.tensor.functional import exp, eye, log
 from deltarule.tensor.tensor import Tensor, parameter, tensor
 
+__all__ = ["Family", "FullCovariance", "LowRank", "MeanField"]
+
 FIRST_DEVIATION = 0.1
 
 

@@ -21,6 +21,8 @@ from deltarule.runtime.buffers import Array
 from deltarule.shapes import Shape, count, show
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = ["Variable"]
+
 LogJoint = Callable[[dict[str, Tensor]], Tensor]
 
 

@@ -22,6 +22,8 @@ from deltarule.shapes import Shape
 from deltarule.tensor.jit import jit
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["hamiltonian_monte_carlo", "metropolis_hastings"]
+
 Density = Callable[[Array], tuple[Array, Array]]
 
 _INITIAL_DEVIATION = 0.5

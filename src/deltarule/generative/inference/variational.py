@@ -40,6 +40,8 @@ from deltarule.tensor.tensor import Tensor, tensor
 from deltarule.train import Callback, History
 from deltarule.train.monitoring.metrics import FunctionMetric
 
+__all__ = ["Convergence", "VariationalFit", "fit_variational"]
+
 _MOST_FULL = 200  # variables of a full covariance that is fitted by natural gradients
 _FRESH = 8192  # samples that decide on convergence
 _UNBOUNDED = 1e100  # an ELBO above it counts as unbounded

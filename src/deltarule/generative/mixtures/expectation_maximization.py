@@ -32,6 +32,8 @@ from deltarule.generative.mixtures.steps import (
 )
 from deltarule.runtime.buffers import Array
 
+__all__ = ["GaussianMixture"]
+
 _Run = tuple[float, MixtureParameters, list[dict[str, float]], bool]
 
 

@@ -14,6 +14,14 @@ from deltarule.interop.onnx.importer import translate
 from deltarule.runtime.buffers import as_array, bind
 from deltarule.runtime.realize import realize
 
+__all__ = [
+    "DeltaruleBackend",
+    "DeltaruleRep",
+    "prepare",
+    "run_model",
+    "supports_device",
+]
+
 
 class DeltaruleRep(BackendRep):
     """A prepared ONNX model."""

@@ -34,6 +34,8 @@ from deltarule.tensor.tensor import Tensor
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.steps.prepare import model_dtype
 
+__all__ = ["export"]
+
 OPSET = 20
 OUTPUT = "output"
 _UNARY = {

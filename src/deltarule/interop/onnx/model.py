@@ -31,6 +31,8 @@ from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import Tensor, parameter, tensor
 from deltarule.train.checkpoint import checked_path, foreign
 
+__all__ = ["ImportedModel", "load"]
+
 # Operands that are no weights, by operator: running statistics, and constants that are needed to build the graph.
 _STATISTICS = {"BatchNormalization": (3, 4)}
 _SETTINGS = {

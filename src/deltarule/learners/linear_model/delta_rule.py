@@ -25,6 +25,8 @@ from deltarule.losses import BinaryCrossEntropy, Loss, SquaredError
 from deltarule.render.numbers import counted
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Adaline", "LogisticRegression", "Perceptron"]
+
 
 @final
 @dataclass(frozen=True, kw_only=True)

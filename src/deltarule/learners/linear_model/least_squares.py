@@ -46,6 +46,8 @@ from deltarule.learners.linear_model.quadratic import (
 )
 from deltarule.learners.linear_model.solutions import by_rows, by_sums
 
+__all__ = ["ElasticNet", "Lasso", "LinearRegression", "Ridge"]
+
 _MOST_CONDITION = 1e5  # of G for the normal equations, which leaves ten digits
 _MOST_STEPS = 10  # LSQR steps per feature
 

@@ -15,6 +15,8 @@ from deltarule.shapes import Shape
 from deltarule.tensor.functional import log_softmax, maximum, minimum, one_hot
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["LinearSVM", "SoftmaxRegression"]
+
 _SHARPER = 0.25  # ratio of successive roundings of the hinge
 _ROUNDINGS = tuple(_SHARPER**power for power in range(6))
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.learners.linear_model.moments import merged
 
+__all__ = ["RunningStatistics"]
+
 Numbers = npt.NDArray[np.float64]
 
 

@@ -34,6 +34,8 @@ from deltarule.learners.neural_network.stream import Stream
 from deltarule.tensor.functional import log
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["ParametricUMAP"]
+
 _NEAR = 1e-3  # added to d², as in UMAP's repulsion
 _CHUNK_NUMBERS = 2**23  # numbers of the pairs in memory at a time
 

@@ -39,6 +39,8 @@ from deltarule.learners.manifold_learning.tsne_edges import (
 from deltarule.learners.manifold_learning.tsne_step import Schedule, descend
 from deltarule.learners.nearest_neighbors.search import in_reach, neighbors_of_each
 
+__all__ = ["TSNE"]
+
 _EXACT_UP_TO = 5000  # examples, for which a dense P takes 100 MB
 
 

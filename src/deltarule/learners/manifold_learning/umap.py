@@ -39,6 +39,8 @@ from deltarule.learners.nearest_neighbors.search import (
     scaled,
 )
 
+__all__ = ["UMAP"]
+
 _DENSE_AT_ONCE = 200  # points up to which all eigenvectors are computed at once
 _DENSE_UP_TO = (
     2000  # points up to which they are where Lanczos' method does not converge

@@ -27,6 +27,8 @@ from deltarule.learners.matrix_decomposition.components import (
     share,
 )
 
+__all__ = ["PCA"]
+
 _BLOCK_ROWS = 4096  # rows that are squared at a time
 _DENSE_FEATURES = 2000  # features up to which the covariance of a sparse X is formed
 

@@ -24,6 +24,8 @@ from deltarule.runtime.devices import compiled
 from deltarule.tensor.functional import tanh
 from deltarule.tensor.tensor import symbol
 
+__all__ = ["FastICA"]
+
 _WORTH_COMPILING = 2**20  # examples · components: above, ten steps repay compilation
 
 

@@ -21,6 +21,8 @@ from deltarule.learners.neural_network.checks import own_words
 from deltarule.learners.neural_network.network import Job, Network
 from deltarule.train.steps.prepare import strata
 
+__all__ = ["fit_together"]
+
 Rows = npt.NDArray[np.int64]
 _FAILURES = (DeltaruleError, ValueError, TypeError)  # of one fit; others may succeed
 Learner = TypeVar("Learner", bound=Network)

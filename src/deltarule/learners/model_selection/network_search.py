@@ -41,6 +41,8 @@ from deltarule.learners.model_selection.search_results import (
 from deltarule.learners.neural_network.classifier import MLPClassifier
 from deltarule.learners.neural_network.network import Network
 
+__all__ = ["NetworkSearchCV"]
+
 
 def _no_learner(name: str) -> str:
     """Return why a search with ``refit=False`` has no methods of the best learner."""

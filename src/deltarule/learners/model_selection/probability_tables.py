@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from deltarule.errors import ArgumentError, ShapeError
 
+__all__ = ["conditional", "marginal", "posterior"]
+
 Table = npt.NDArray[np.float64]
 _ROUNDING = 1e-9
 

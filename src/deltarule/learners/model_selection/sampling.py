@@ -11,6 +11,8 @@ from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.base import Array, whole
 from deltarule.learners.nearest_neighbors.search import neighbors_of_each
 
+__all__ = ["oversampled", "smote", "undersampled"]
+
 Rows = npt.NDArray[np.int64]
 
 

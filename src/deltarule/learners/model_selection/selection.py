@@ -32,6 +32,17 @@ from deltarule.learners.model_selection.leakage import code, coded, table, telli
 from deltarule.learners.neural_network.network import Network
 from deltarule.render.table import text_table
 
+__all__ = [
+    "Curve",
+    "Leak",
+    "find_leaks",
+    "learning_curve",
+    "revealing_features",
+    "shared_groups",
+    "shared_rows",
+    "validation_curve",
+]
+
 Numbers = npt.NDArray[np.float64]
 
 

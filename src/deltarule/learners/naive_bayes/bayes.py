@@ -33,6 +33,13 @@ from deltarule.learners.linear_model.moments import Moments
 from deltarule.learners.linear_model.streaming import RunningStatistics
 from deltarule.learners.naive_bayes.normal_scores import normal_scores
 
+__all__ = [
+    "BernoulliNaiveBayes",
+    "GaussianClassifier",
+    "GaussianNaiveBayes",
+    "MultinomialNaiveBayes",
+]
+
 _ROWS = 4096  # examples of a block
 
 

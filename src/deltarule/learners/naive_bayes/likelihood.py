@@ -15,6 +15,8 @@ import numpy.typing as npt
 from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.linear_model.scatter import scatter
 
+__all__ = ["maximum_likelihood"]
+
 Numbers = npt.NDArray[np.float64]
 
 

@@ -32,6 +32,8 @@ from deltarule.learners.base import (
 from deltarule.learners.nearest_neighbors.search import Known, without_own
 from deltarule.learners.nearest_neighbors.search_sparse import SparseKnown
 
+__all__ = ["KNNClassifier", "KNNRegressor"]
+
 Metric = str | Callable[[Array, Array], Any]
 Weights = str | Callable[[Array], Any]
 _BLOCK_BYTES = 64 * 2**20

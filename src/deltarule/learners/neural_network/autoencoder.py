@@ -19,6 +19,8 @@ from deltarule.learners.neural_network.parameters import TrainingParameters
 from deltarule.nn.layers.corruption import MaskingCorruption
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["AutoencoderTransformer"]
+
 
 @final
 class _Penalised(nn.Module):

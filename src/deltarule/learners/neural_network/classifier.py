@@ -15,6 +15,8 @@ from deltarule.learners.neural_network import architectures
 from deltarule.learners.neural_network.classification import ClassifierNetwork
 from deltarule.learners.neural_network.network import Perceptron, WrappedNetwork
 
+__all__ = ["CNNClassifier", "MLPClassifier", "NetworkClassifier"]
+
 
 @final
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -21,6 +21,8 @@ from deltarule.learners.neural_network.network import (
 )
 from deltarule.learners.neural_network.parameters import TrainingParameters
 
+__all__ = ["MLPRegressor", "NetworkRegressor"]
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class _NetworkRegressor(RegressorMixin, TrainingParameters, Network):  # type: ignore[misc]  # scikit-learn has no types

@@ -17,6 +17,8 @@ from deltarule.render.numbers import counted
 from deltarule.runtime.buffers import Array
 from deltarule.train import Callback
 
+__all__ = ["Snapshots"]
+
 
 @final
 class Snapshots(Callback):

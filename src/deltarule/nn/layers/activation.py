@@ -16,6 +16,29 @@ from deltarule.tensor import functional
 from deltarule.tensor.functional import TensorLike
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
+    "Activation",
+    "Function",
+    "Identity",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "PReLU",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Sign",
+    "Softmax",
+    "Softplus",
+    "Step",
+    "Tanh",
+    "sign",
+    "step",
+]
+
 
 def step(x: TensorLike) -> Tensor:
     """Heaviside step: 1 where x ≥ 0, 0 elsewhere; derivative 0, so no gradient flows through it.

@@ -16,6 +16,8 @@ from deltarule.shapes import Shape, is_static, show
 from deltarule.tensor.functional import TensorLike, arange, as_tensor, softmax, where
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["MultiHeadAttention", "scaled_dot_product_attention"]
+
 MASKED_SCORE = -1e30  # score of a masked key: its weight is exactly 0
 
 

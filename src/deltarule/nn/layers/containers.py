@@ -13,6 +13,8 @@ from deltarule.shapes import show
 from deltarule.tensor.functional import TensorLike, concatenate
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Heads", "Parallel", "Residual", "Sequential", "Skip"]
+
 
 def _check_module(value: object, where: str) -> Module:
     if not isinstance(value, Module):

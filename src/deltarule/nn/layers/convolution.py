@@ -26,6 +26,8 @@ from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count, show, spatial_tuple
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Conv1d", "Conv2d", "Conv3d"]
+
 
 class Convolution(Module):
     """Base class of ``Conv1d``, ``Conv2d`` and ``Conv3d``; see ``Conv2d``."""

@@ -14,6 +14,8 @@ from deltarule.tensor.functional import where
 from deltarule.tensor.random import random_normal, random_uniform
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["GaussianCorruption", "MaskingCorruption", "SaltAndPepper"]
+
 
 class Corruption(Module):
     """Base class of layers that corrupt their input in training and return it unchanged at inference."""

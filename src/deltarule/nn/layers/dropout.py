@@ -15,6 +15,8 @@ from deltarule.tensor.functional import where
 from deltarule.tensor.random import random_uniform
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Dropout", "SpatialDropout"]
+
 ScaleIn = Literal["training", "inference"]
 
 

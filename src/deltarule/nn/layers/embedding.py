@@ -16,6 +16,8 @@ from deltarule.shapes import Shape
 from deltarule.tensor.functional import take
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Embedding"]
+
 
 @final
 class Embedding(Module):

@@ -10,6 +10,8 @@ from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Flatten"]
+
 
 @final
 class Flatten(Module):

@@ -22,6 +22,8 @@ from deltarule.tensor.functional import TensorLike, as_tensor
 from deltarule.tensor.tensor import Tensor
 from deltarule.tensor.transforms import grad
 
+__all__ = ["GeneralNetwork", "P", "Trace"]
+
 Gates = Sequence[Module | Sequence[Module]]
 LossLike = str | Loss | Callable[[Tensor, Tensor], Tensor]
 

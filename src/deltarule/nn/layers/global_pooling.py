@@ -11,6 +11,15 @@ from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "GlobalAvgPool1d",
+    "GlobalAvgPool2d",
+    "GlobalAvgPool3d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "GlobalMaxPool3d",
+]
+
 
 class GlobalPooling(Module):
     """Base class of global pooling; see ``GlobalAvgPool2d``."""

@@ -14,6 +14,8 @@ from deltarule.shapes import Shape, count
 from deltarule.tensor.functional import normalize
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["GroupNorm", "InstanceNorm"]
+
 
 class GroupedNormalisation(Module):
     """Base class of ``GroupNorm`` and ``InstanceNorm``: μ and σ² over the positions and channels of each group."""

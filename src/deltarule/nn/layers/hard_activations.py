@@ -15,6 +15,17 @@ from deltarule.shapes import Shape, count, show
 from deltarule.tensor import functional
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "Clip",
+    "Cubic",
+    "HardSigmoid",
+    "HardSwish",
+    "HardTanh",
+    "Mish",
+    "PerNeuron",
+    "Softsign",
+]
+
 
 @final
 class Mish(Rectifier):

@@ -13,6 +13,8 @@ from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, is_static
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Linear"]
+
 
 @final
 class Linear(Module):

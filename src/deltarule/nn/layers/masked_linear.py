@@ -20,6 +20,8 @@ from deltarule.runtime.buffers import Array
 from deltarule.shapes import Shape, show
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = ["MaskedLinear"]
+
 Edges = npt.NDArray[np.int64]
 
 

@@ -13,6 +13,8 @@ from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, show
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["Maxout"]
+
 
 @final
 class Maxout(Module):

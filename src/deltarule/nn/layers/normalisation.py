@@ -18,6 +18,8 @@ from deltarule.shapes import Shape, count, is_static, show
 from deltarule.tensor.functional import normalize, sqrt
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = ["BatchNorm", "LayerNorm"]
+
 
 @final
 class BatchNorm(Module):

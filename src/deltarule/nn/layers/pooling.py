@@ -28,6 +28,18 @@ from deltarule.shapes import Shape, count, is_static, show
 from deltarule.tensor.functional import take
 from deltarule.tensor.tensor import Tensor
 
+__all__ = [
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "LpPool1d",
+    "LpPool2d",
+    "LpPool3d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+]
+
 Borders = tuple[tuple[int, int], ...]
 
 

@@ -16,6 +16,8 @@ from deltarule.shapes import Shape, is_static, show
 from deltarule.tensor.functional import sigmoid, stack, tanh, zeros
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+
 State = tuple[Tensor, ...]  # (h,) or (h, c), each (…, n_hidden)
 
 

@@ -14,6 +14,8 @@ from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count, show
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = ["Standardize"]
+
 
 @final
 class Standardize(Module):

@@ -18,6 +18,8 @@ from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count, is_static, show
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = ["SinusoidalPositions", "TransformerBlock"]
+
 
 @final
 class TransformerBlock(Module):

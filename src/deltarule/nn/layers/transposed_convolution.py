@@ -25,6 +25,8 @@ from deltarule.runtime.buffers import Array
 from deltarule.shapes import Shape, count, is_static, spatial_tuple
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
 
 class TransposedConvolution(Module):
     """Base class of ``ConvTranspose1d``, ``ConvTranspose2d`` and ``ConvTranspose3d``; see ``ConvTranspose2d``."""

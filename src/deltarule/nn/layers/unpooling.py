@@ -25,6 +25,8 @@ from deltarule.shapes import Shape, count, is_static, show, spatial_tuple, windo
 from deltarule.tensor.functional import maximum, where
 from deltarule.tensor.tensor import Tensor
 
+__all__ = ["MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"]
+
 
 class MaxUnpooling(Module):
     """Base class of ``MaxUnpool1d``, ``MaxUnpool2d`` and ``MaxUnpool3d``; see ``MaxUnpool2d``."""

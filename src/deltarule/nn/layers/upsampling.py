@@ -21,6 +21,8 @@ from deltarule.shapes import Shape, count, is_static, show, spatial_tuple
 from deltarule.tensor.functional import take
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = ["PixelShuffle", "PixelUnshuffle", "Upsample1d", "Upsample2d", "Upsample3d"]
+
 Interpolation = Literal["nearest", "linear"]
 
 

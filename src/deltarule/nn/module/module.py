@@ -33,6 +33,8 @@ from deltarule.train.steps.epoch_data import Augment
 from deltarule.train.steps.prepare import ClassWeight
 from deltarule.train.steps.step import Regularizer
 
+__all__ = ["Module"]
+
 
 class Module(Tree):
     """Base class of layers and networks: define ``forward(self, x)``, assign layers and parameters as attributes.

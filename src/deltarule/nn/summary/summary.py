@@ -20,6 +20,8 @@ from deltarule.shapes import Dimension, Shape, count
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.protocol import Mode
 
+__all__ = ["Summary"]
+
 
 @dataclass(frozen=True)
 class Summary:

@@ -33,6 +33,8 @@ from deltarule.train.steps.prepare import (
 )
 from deltarule.train.steps.step import Regularizer, Task, frozen, learned
 
+__all__ = ["fit"]
+
 _LEAST_VALIDATION_BATCH = 256
 
 

@@ -26,6 +26,8 @@ from deltarule.train.steps.epoch_data import Augment
 from deltarule.train.steps.prepare import ClassWeight
 from deltarule.train.steps.step import Regularizer, learned, running
 
+__all__ = ["RateRange", "learning_rate_range"]
+
 Values = npt.NDArray[np.float64]
 _MIN_STEPS = 50  # steps of a test, by default
 _N_WINDOWS = 20  # the moving mean spans a twentieth of the steps

@@ -26,6 +26,8 @@ from deltarule.train.monitoring.history import History
 from deltarule.train.protocol import Saveable
 from deltarule.train.steps.step import learned, running
 
+__all__ = ["Checkpoint"]
+
 _REST = 3.0  # minimum pause between two checkpoints of epochs, in durations of writing
 
 

@@ -34,6 +34,8 @@ from deltarule.train.steps.interrupt import Interrupt
 from deltarule.train.steps.prepare import check_outputs, checked_seed, prepared
 from deltarule.train.steps.step import Regularizer, Task, columns, training_step
 
+__all__ = ["fit_many"]
+
 _INTEGER = (int, np.integer)
 
 

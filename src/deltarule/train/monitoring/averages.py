@@ -9,6 +9,8 @@ from deltarule.optim import EMA, GradientAccumulation, Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.train.monitoring.callbacks import Callback, Session
 
+__all__ = ["UseAverages"]
+
 
 @final
 class UseAverages(Callback):

@@ -16,6 +16,15 @@ from deltarule.runtime.buffers import Array
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.monitoring.history import History
 
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "JSONLinesLogger",
+    "LearningRateFactor",
+    "ReduceOnPlateau",
+    "TerminateOnNaN",
+]
+
 _HIGHER_IS_BETTER = ("accuracy", "r2", "precision", "recall", "f1")
 
 

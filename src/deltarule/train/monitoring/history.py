@@ -12,6 +12,8 @@ from deltarule.render.numbers import counted
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.monitoring.curves import curves, draw_on, history_page
 
+__all__ = ["History"]
+
 _TIMING = ("learning_rate", "seconds", "samples_per_second")
 
 

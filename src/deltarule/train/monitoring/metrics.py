@@ -21,6 +21,8 @@ from deltarule.losses import Loss
 from deltarule.tensor.functional import maximum, take_along_axis, where
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = ["Metric"]
+
 
 class Metric(metaclass=NamedArguments):
     """Base class of metrics, which measure the quality of predictions.

@@ -45,6 +45,8 @@ from deltarule.train.steps.step import (
     running,
 )
 
+__all__ = ["evaluate", "predict"]
+
 
 class Evaluation:
     """Compiled evaluation of loss and metrics on one data set, for any weights of the model.
