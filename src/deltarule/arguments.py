@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import warnings
 from abc import ABCMeta
 from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
+from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from deltarule.errors import ArgumentError
@@ -283,6 +285,55 @@ def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
         raise wrong
 
     return told
+
+
+def _names_arguments_of_constructor(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an ``__init__`` or ``__new__`` that raises ArgumentError for arguments that it does not accept."""
+
+    @functools.wraps(function)
+    def told(made: Any, /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(made, *args, **kwargs)
+        except TypeError:
+            where = (made if isinstance(made, type) else type(made)).__name__
+            current = _renamed(function, where, kwargs)
+            if current is not None:
+                return told(made, *args, **current)
+            wrong = unfitting(functools.partial(function, made), where, args, kwargs)
+            if wrong is None:
+                raise
+        raise wrong
+
+    return told
+
+
+def check_calls(module: str) -> None:
+    """Let the public functions and classes that a module defines raise ArgumentError for unsuitable arguments.
+
+    Called as ``check_calls(__name__)`` at the end of a public module. Functions are treated as by ``names_arguments``;
+    constructors of classes whose metaclass is not ``NamedArguments`` likewise. Exceptions and protocols are left alone.
+    """
+    namespace = vars(sys.modules[module])
+    checked: dict[int, Callable[..., Any]] = {}
+    for name, found in list(namespace.items()):
+        if name.startswith("_") or getattr(found, "__module__", None) != module:
+            continue
+        if isinstance(found, FunctionType):
+            if id(found) not in checked:
+                checked[id(found)] = names_arguments(found)
+            namespace[name] = checked[id(found)]
+        elif isinstance(found, type) and not isinstance(found, NamedArguments):
+            _check_constructor(found)
+
+
+def _check_constructor(cls: type) -> None:
+    method = "__new__" if issubclass(cls, tuple) else "__init__"
+    function = cls.__dict__.get(method)
+    own = not issubclass(cls, BaseException) and not getattr(cls, "_is_protocol", False)
+    if isinstance(function, staticmethod):
+        function = function.__func__
+    if own and isinstance(function, FunctionType):
+        setattr(cls, method, _names_arguments_of_constructor(function))
 
 
 class NamedArguments(ABCMeta):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import pickle
 import pydoc
+import typing
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -13,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deltarule import generative, losses, nn, optim, train
+import deltarule as dr
+from deltarule import data, generative, learners, losses, nn, optim, train
 from deltarule.arguments import SYNONYMS
 from deltarule.data import augment
 from deltarule.errors import ArgumentError
@@ -90,6 +93,119 @@ def test_unknown_keywords_and_too_many_arguments_are_told(cls):
             "by position" in caught.value.expected
             or caught.value.expected == "True or False"
         )
+
+
+# Type aliases, protocols and abstract classes cannot be called at all.
+NOT_CALLED = {
+    "CodePenalty",
+    "Upsampling",
+    "Trainable",
+    "Family",
+    "Loss",
+    "Optimizer",
+    "Penalty",
+}
+
+
+def public_callables() -> dict[str, Any]:
+    """Return all callables that are reachable from ``deltarule`` through ``__all__``, by their full names."""
+    found: dict[str, Any] = {}
+    modules, seen = [dr], set()
+    while modules:
+        module = modules.pop()
+        if module.__name__ in seen:
+            continue
+        seen.add(module.__name__)
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.ismodule(value):
+                modules += [value] if value.__name__.startswith("deltarule.") else []
+            elif callable(value):
+                found[f"{module.__name__}.{name}"] = value
+    return found
+
+
+CALLABLES = public_callables()
+CHECKED = [
+    name
+    for name in CALLABLES
+    if name.rpartition(".")[2] not in NOT_CALLED | {"Heads", "Sequential"}
+]  # those two take layers by any name
+
+
+def test_callables_of_every_public_package_are_found() -> None:
+    assert len(CALLABLES) > 500
+    packages = {name.split(".")[1] for name in CALLABLES if name.count(".") > 1}
+    assert packages >= {
+        "data",
+        "generative",
+        "interop",
+        "learners",
+        "losses",
+        "nn",
+        "optim",
+        "tensor",
+        "train",
+    }
+
+
+def test_exceptions_of_the_contract_are_needed() -> None:
+    left_out = {
+        name: value
+        for name, value in CALLABLES.items()
+        if name.rpartition(".")[2] in NOT_CALLED
+    }
+    assert len(left_out) == len(NOT_CALLED)
+    for value in left_out.values():
+        assert (
+            inspect.isabstract(value)
+            or getattr(value, "_is_protocol", False)
+            or typing.get_origin(value) is not None
+        )
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_misspelt_option_raises_argument_error(name: str) -> None:
+    with pytest.raises(ArgumentError, match="misspelt_option_xyz"):
+        CALLABLES[name](misspelt_option_xyz=1)
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "meant"),
+    [
+        (train.evaluate, {"metric": "accuracy"}, "metrics="),
+        (train.predict, {"batchsize": 3}, "batch_size="),
+        (train.fit_many, {"epoch": 3}, "epochs="),
+        (train.fit, {"optimiser": "adam"}, "optimizer="),
+        (dr.concatenate, {"axs": 0}, "axis="),
+        (data.split, {"random_state": 0}, "seed="),
+        (data.Pretext, {"input": 0}, "inputs="),
+        (learners.Ridge, {"alpa": 0.1}, "alpha="),
+        (learners.learning_curve, {"scorings": "r2"}, "scoring="),
+        (generative.dense_vae, {"latent_dim": 2}, "latent_size="),
+        (generative.convolutional_autoencoder, {"penalty": ()}, "penalties="),
+    ],
+)
+def test_a_misspelt_option_of_a_function_is_answered_with_the_right_one(
+    function: Any, options: dict[str, Any], meant: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"^{function.__name__}: ") as caught:
+        function(**options)
+    assert f"Did you mean {meant}" in caught.value.hint
+
+
+def test_checked_functions_and_classes_are_pickled_by_name() -> None:
+    for value in (dr.concatenate, train.fit, data.Pretext, optim.minimize):
+        assert pickle.loads(pickle.dumps(value)) is value
+    pretext = data.masked_pretext(np.zeros((2, 4)))
+    again = pickle.loads(pickle.dumps(pretext))
+    assert type(again) is data.Pretext
+    np.testing.assert_array_equal(again.inputs, pretext.inputs)
+
+
+def test_an_error_of_the_body_of_a_function_stays_what_it_is() -> None:
+    with pytest.raises(TypeError, match="object of type 'int' has no len"):
+        dr.jvp(lambda _: len(3), dr.ones(2), dr.ones(2))  # type: ignore[arg-type]  # the error that is looked for
 
 
 # What people write who come from PyTorch, Keras and scikit-learn, and the name that the error must give.

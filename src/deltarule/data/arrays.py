@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError, DTypeError
 from deltarule.runtime.devices import cores
 
@@ -236,3 +237,6 @@ def check_whole(value: Any, where: str, least: int | None = None) -> None:
     if not whole or (least is not None and value < least):
         limit = "" if least is None else f" ≥ {least}"
         raise ArgumentError(where, expected=f"a whole number{limit}", got=repr(value))
+
+
+check_calls(__name__)

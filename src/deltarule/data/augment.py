@@ -20,7 +20,7 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.arguments import NamedArguments
+from deltarule.arguments import NamedArguments, check_calls
 from deltarule.data.sampling.shuffling import shuffled, uniform
 from deltarule.errors import ArgumentError, DataError
 
@@ -563,3 +563,6 @@ def balance(
             parts.append(augmentation(x[rows], seed, len(parts)))
             kinds.append(y[rows])
     return np.concatenate(parts), np.concatenate(kinds)
+
+
+check_calls(__name__)

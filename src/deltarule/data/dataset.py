@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.schema import TableSchema
 from deltarule.errors import ArgumentError
 from deltarule.render.numbers import counted
@@ -126,3 +127,6 @@ def load(name: str) -> Dataset:
         card["source"],
         card["licence"],
     )
+
+
+check_calls(__name__)

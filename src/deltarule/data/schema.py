@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.errors import DataError, DataWarning
 from deltarule.visible import listed
 
@@ -251,3 +252,6 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
     return listed(names[:most]) + (
         f" … ({len(names)} in all)" if len(names) > most else ""
     )
+
+
+check_calls(__name__)

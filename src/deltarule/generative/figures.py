@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ShapeError
 from deltarule.generative.distributions import Mixture, Normal
 from deltarule.generative.ring import ring_transform
@@ -272,3 +273,6 @@ def kl_asymmetry() -> str:
     return line_chart(
         series, "KL(q‖p) seeks a mode, KL(p‖q) covers both", "x", "density"
     )
+
+
+check_calls(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.tensor.functional import TensorLike, as_tensor
 from deltarule.tensor.tensor import Tensor
@@ -23,3 +24,6 @@ def ring_transform(z: TensorLike, alpha: float = 10.0) -> Tensor:
         )
     points = as_tensor(z)
     return points / alpha + points / points.norm(axis=-1, keepdims=True)
+
+
+check_calls(__name__)

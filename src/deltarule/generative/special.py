@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deltarule import dtypes
+from deltarule.arguments import check_calls
 from deltarule.graph import build
 from deltarule.graph import functions as f
 from deltarule.graph.node import Node
@@ -81,3 +82,6 @@ def times_log1p(factor: TensorLike, x: TensorLike) -> Tensor:
     a, value = Tensor(_floating(factor)), Tensor(_floating(x))
     nothing = (a == 0.0) & (value == -1.0)
     return a * log1p(where(nothing, 0.0, value))
+
+
+check_calls(__name__)

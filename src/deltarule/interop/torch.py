@@ -31,6 +31,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from deltarule import nn
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.flags import checks_flags
 from deltarule.interop.layouts import Layouts
@@ -407,3 +408,6 @@ def _conversions(
         ).reshape(array.shape)
 
     return to_torch, from_torch
+
+
+check_calls(__name__)

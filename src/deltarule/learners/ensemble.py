@@ -17,6 +17,7 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.learners.base import (
     Array,
@@ -403,3 +404,6 @@ def error_correlation(predictions: Any, targets: Any) -> ErrorCorrelation:
     return ErrorCorrelation(
         correlation, variance, covariance, variance / k + (k - 1) * covariance / k
     )
+
+
+check_calls(__name__)

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, final
 import numpy as np
 
 from deltarule import shapes
+from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.graph import algebra
@@ -240,3 +241,6 @@ class KLDivergence(Loss):
     def predict(self, output: Tensor) -> Tensor:
         """Return probabilities."""
         return super().predict(output) if self.from_logits else exp(output)
+
+
+check_calls(__name__)

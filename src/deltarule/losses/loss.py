@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from deltarule import shapes
-from deltarule.arguments import NamedArguments
+from deltarule.arguments import NamedArguments, check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import (
     ArgumentError,
@@ -419,3 +419,6 @@ def require_weights(loss: Loss, *names: str) -> None:
                 expected="a number ≥ 0",
                 got=repr(value),
             )
+
+
+check_calls(__name__)

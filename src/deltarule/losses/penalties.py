@@ -15,7 +15,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from deltarule import shapes
-from deltarule.arguments import NamedArguments
+from deltarule.arguments import NamedArguments, check_calls
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import settles_fields
 from deltarule.graph import algebra
@@ -317,3 +317,6 @@ def sparsity(parameters: Named, threshold: float = 0.0) -> list[Sparsity]:
         Sparsity(name, int(np.count_nonzero(np.abs(v) <= threshold)), int(v.size))
         for name, v in values
     ]
+
+
+check_calls(__name__)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 from deltarule import shapes
+from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import ShapeError
 from deltarule.losses.loss import Loss, Requirement, one_of
@@ -182,3 +183,6 @@ class Triplet(Loss):
         if self.squared:
             return maximum(0, (near * near).sum(-1) - (far * far).sum(-1) + self.margin)
         return maximum(0, near.norm(axis=-1) - far.norm(axis=-1) + self.margin)
+
+
+check_calls(__name__)

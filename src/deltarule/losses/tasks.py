@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 from deltarule import shapes
+from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.losses.cross_entropy import BinaryCrossEntropy, CrossEntropy
@@ -202,3 +203,6 @@ class Multitask(Loss):
 
 def _takes_labels(n_outputs: int, n_targets: int) -> bool:
     return n_targets == 1 and n_outputs > 1
+
+
+check_calls(__name__)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DeltaruleError
 from deltarule.graph.walk import inputs
 from deltarule.nn.layer import Layer
@@ -38,7 +39,8 @@ __all__ = [
 class LayerCall:
     """One call of a layer: its name in the model, its inputs and its output.
 
-    >>> from deltarule import nn, tensor
+    >>> from deltarule import nn
+    >>> from deltarule.tensor.tensor import tensor
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     >>> record = model.record()
     >>> _ = model.run(record, (tensor([1.0, 2.0]),), "inference", batched=False)
@@ -180,3 +182,6 @@ def _has_value(tensor: Tensor) -> bool:
     if not is_static(tensor.shape):
         return False
     return all(value_of(leaf) is not None for leaf in inputs([tensor.node]))
+
+
+check_calls(__name__)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.nn.layers.activation import Identity
 from deltarule.nn.layers.containers import Parallel, Sequential, Skip
@@ -188,3 +189,6 @@ def _compose(layers: list[Module], n: int) -> Affine:
         w, b = _layer_map(layer, len(bias))
         weight, bias = w @ weight, w @ bias + b
     return weight, bias
+
+
+check_calls(__name__)

@@ -21,7 +21,7 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.arguments import NamedArguments
+from deltarule.arguments import NamedArguments, check_calls
 from deltarule.errors import ArgumentError
 from deltarule.nn.drawing import PARALLEL_SIZE, fill, idle_cores
 
@@ -442,3 +442,6 @@ def get(initializer: str | dict[str, Any] | Initializer) -> Initializer | None:
         expected=f"'auto', one of {', '.join(_BY_NAME)}, or nn.init.…()",
         got=repr(initializer),
     )
+
+
+check_calls(__name__)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.graph import build
@@ -181,3 +182,6 @@ def apply_kernel(
     if grey:
         return result.reshape(*result.shape[1:-1])
     return result.reshape(*result.shape[1:]) if single else result
+
+
+check_calls(__name__)

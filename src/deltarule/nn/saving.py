@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deltarule import losses
-from deltarule.arguments import with_current_names
+from deltarule.arguments import check_calls, with_current_names
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.nn.layers import (
     activation,
@@ -354,3 +354,6 @@ def _frozen(module: Module, document: Mapping[str, Any]) -> list[str]:
         for name, _ in module.named_parameters(include_frozen=True)
         if name not in trainable
     ]
+
+
+check_calls(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 
 __all__ = ["exponential_moving_average", "moving_average"]
@@ -51,3 +52,6 @@ def exponential_moving_average(
     for value in series[1:]:
         averages.append(new_weight * value + (1 - new_weight) * averages[-1])
     return averages
+
+
+check_calls(__name__)

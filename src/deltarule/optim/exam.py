@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from fractions import Fraction
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.explain.exam import exam as sheets
 from deltarule.explain.exam.arithmetic import confirm
@@ -104,3 +105,6 @@ def exam(
         n_questions=n_questions,
         topics=TOPICS,
     )
+
+
+check_calls(__name__)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from deltarule import dtypes, shapes
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain.results.optimizers import Rule, Walk
 from deltarule.explain.results.optimizers import steps as walk_steps
@@ -367,3 +368,6 @@ def _slot_names(declared: Sequence[str], count: int) -> list[str]:
 
 def _input(name: str, shape: Shape) -> Tensor:
     return Tensor(build.input_node(name, shape, dtypes.FLOAT64))
+
+
+check_calls(__name__)

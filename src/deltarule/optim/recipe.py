@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, ClassVar, Literal, Self, final
 
-from deltarule.arguments import NamedArguments
+from deltarule.arguments import NamedArguments, check_calls
 from deltarule.errors import ArgumentError
 from deltarule.flags import settles_fields
 from deltarule.optim.schedules import Schedule, check_numbers
@@ -241,3 +241,6 @@ def get(optimizer: str | Optimizer) -> Optimizer:
 def root(second: Tensor, epsilon: float, place: Epsilon) -> Tensor:
     """Return √(s + ε) for the place "inside", √s + ε for "outside"."""
     return sqrt(second + epsilon) if place == "inside" else sqrt(second) + epsilon
+
+
+check_calls(__name__)

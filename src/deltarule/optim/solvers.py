@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule import dtypes
+from deltarule.arguments import check_calls
 from deltarule.backends.base import Executable
 from deltarule.errors import ArgumentError, DivergenceError, ShapeError
 from deltarule.flags import checks_flags
@@ -369,3 +370,6 @@ def _two_loops(gradient: Array, pairs: list[tuple[Array, Array]]) -> Array:
     for (move, change), weight in zip(pairs, reversed(weights), strict=True):
         q = q + (weight - (change @ q) / (move @ change)) * move
     return q
+
+
+check_calls(__name__)

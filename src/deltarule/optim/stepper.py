@@ -8,6 +8,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.optim.recipe import Optimizer, get
 from deltarule.optim.transform import Clock, State
@@ -97,3 +98,6 @@ class Stepper:
             parameter.grad = None
         self.state = tuple(tensor(value) for value in values[len(moved) :])
         self.steps_done += 1
+
+
+check_calls(__name__)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.optim.naming import named
 from deltarule.optim.schedules import Schedule
@@ -295,3 +296,6 @@ def clip_by_global_norm(limit: float) -> Transform:
         return [g * cast_scalar(factor, g) for g in gradients], state
 
     return Transform(lambda parameters: (), update)
+
+
+check_calls(__name__)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deltarule.arguments import check_calls
 from deltarule.explain.derivation.derivation import Layout
 from deltarule.explain.results import identities, jacobians
 from deltarule.explain.results import slices as three_tensors
@@ -151,3 +152,6 @@ def _named_node(
     """Return the node to derive and the names of nodes, without checks of targets."""
     node = original_node(tensor, where, "a tensor")
     return without_target_checks(node, node_names(names))
+
+
+check_calls(__name__)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from deltarule import shapes
+from deltarule.arguments import check_calls
 from deltarule.graph import build
 from deltarule.graph import functions as f
 from deltarule.graph.node import Node
@@ -106,3 +107,6 @@ def average_pool(
     [[[2.0], [1.0]]]
     """
     return _pool(f.average_pool, x, window, stride, padding)
+
+
+check_calls(__name__)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from deltarule import shapes
+from deltarule.arguments import check_calls
 from deltarule.backends import reference
 from deltarule.backends.base import Executable
 from deltarule.errors import ArgumentError, ShapeError
@@ -394,3 +395,6 @@ def _of_arrays(answer: Callable[..., Any]) -> Callable[..., Array]:
             ) from error
 
     return called
+
+
+check_calls(__name__)

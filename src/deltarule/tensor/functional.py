@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from deltarule import dtypes, shapes
-from deltarule.arguments import names_arguments
+from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError
 from deltarule.flags import flag
@@ -14,7 +14,8 @@ from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.functions.losses import one_hot as one_hot_node
 from deltarule.graph.node import Node
-from deltarule.tensor.tensor import Tensor, operand, sizes
+from deltarule.tensor.sizes import sizes
+from deltarule.tensor.tensor import Tensor, operand
 
 __all__ = [
     "absolute",
@@ -147,7 +148,6 @@ hard_swish = _activation(f.hard_swish, "[1, 4]", "[0.6667, 4.0]")
 softsign = _activation(f.softsign, "[-1, 3]", "[-0.5, 0.75]")
 
 
-@names_arguments
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
     """Return x for x > 0, negative_slope·x otherwise; derivative ``negative_slope`` at 0 (Maas et al. 2013).
 
@@ -542,3 +542,6 @@ def binary_cross_entropy(logits: TensorLike, targets: TensorLike) -> Tensor:
     """
     scores, wanted = _floating(logits), build.as_node(operand(targets))
     return Tensor(f.binary_cross_entropy(scores, build.cast(wanted, scores.dtype)))
+
+
+check_calls(__name__)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from deltarule import dtypes
+from deltarule.arguments import check_calls
 from deltarule.backends.base import Executable
 from deltarule.errors import ArgumentError, GraphError
 from deltarule.graph import build
@@ -251,3 +252,6 @@ def _call(
         target.assign(value)
     results = [Tensor(leaf(value)) for value in outputs[: compiled.n_results]]
     return _unflatten(compiled.structure, results)
+
+
+check_calls(__name__)

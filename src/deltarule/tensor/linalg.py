@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.graph import algebra, build
@@ -317,3 +318,6 @@ def whiten(x: Any, jitter: float = 1e-8) -> Tensor:
     values, vectors = np.linalg.eigh(centred.T @ centred / len(rows))
     root = (vectors / np.sqrt(np.maximum(values, 0) + jitter)) @ vectors.T
     return tensor(centred @ root)
+
+
+check_calls(__name__)

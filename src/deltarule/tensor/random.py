@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from deltarule import dtypes
+from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.runtime.buffers import leaf
-from deltarule.tensor.tensor import Tensor, sizes
+from deltarule.tensor.sizes import sizes
+from deltarule.tensor.tensor import Tensor
 
 __all__ = ["random_normal", "random_uniform"]
 
@@ -96,3 +98,6 @@ def random_normal(
     radius = build.sqrt(build.multiply(build.log1p(build.negate(first)), -2.0))
     angle = build.multiply(second, 2 * math.pi)
     return Tensor(build.multiply(radius, build.cos(angle)))
+
+
+check_calls(__name__)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, final
 
 import numpy as np
 
 from deltarule import dtypes, shapes
+from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from deltarule.flags import checks_flags
@@ -25,8 +26,7 @@ from deltarule.tensor import tracing
 __all__ = ["Tensor", "parameter", "symbol", "tensor"]
 
 Axes = int | Sequence[int] | None
-_Parameters = weakref.WeakValueDictionary[int, "Tensor"]  # uid of the leaf → tensor
-_parameters: _Parameters = weakref.WeakValueDictionary()
+_parameters: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 
 
 @final
@@ -519,23 +519,6 @@ def _index_key(key: Any) -> Any:
     return tuple(result)
 
 
-def sizes(shape: Any, where: str) -> Shape:
-    """Return a shape argument as a checked tuple; a single size is a shape of one axis.
-
-    >>> sizes(3, "zeros"), sizes([2, 3], "zeros")
-    ((3,), (2, 3))
-    """
-    is_sequence = isinstance(shape, Iterable) and not isinstance(shape, str)
-    listed = tuple(shape) if is_sequence else (shape,)
-    for size in listed:
-        is_integer = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-        if not (is_integer and size >= 0) and not isinstance(size, Dimension):
-            raise ShapeError(
-                where, expected="sizes that are whole numbers ≥ 0", got=repr(shape)
-            )
-    return tuple(size if isinstance(size, Dimension) else int(size) for size in listed)
-
-
 def tensor(value: Any, name: str = "", dtype: str | DType | None = None) -> Tensor:
     """Return a tensor that holds a copy of data.
 
@@ -597,3 +580,6 @@ def symbol(
         known.setdefault(s, Dimension(s)) if isinstance(s, str) else s for s in shape
     )
     return Tensor(build.input_node(name, sizes, dtypes.dtype(dtype)), name=name)
+
+
+check_calls(__name__)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from deltarule import dtypes, shapes
+from deltarule.arguments import check_calls
 from deltarule.backends import reference
 from deltarule.errors import ArgumentError, GraphError, ShapeError
 from deltarule.flags import checks_flags
@@ -472,3 +473,6 @@ def evaluate(outputs: Sequence[Tensor]) -> list[Array]:
     [[2.0, 3.0], [2.0, 4.0]]
     """
     return realize([t.node for t in outputs])
+
+
+check_calls(__name__)

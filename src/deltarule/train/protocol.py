@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from deltarule.arguments import check_calls
 from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import Tensor
 
@@ -102,3 +103,6 @@ class HasFrozen(Protocol):
     def named_frozen(self) -> list[tuple[str, Tensor]]:
         """Return the frozen parameters, in a fixed order."""
         ...
+
+
+check_calls(__name__)

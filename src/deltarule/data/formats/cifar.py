@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.dataset import Dataset
 from deltarule.data.formats.idx import Part, pictures
 from deltarule.data.formats.pickles import read_pickle
@@ -149,3 +150,6 @@ def holds_cifar(folder: Path) -> bool:
     """
     ten = (folder / "data_batch_1").is_file()
     return ten or ((folder / "meta").is_file() and (folder / "train").is_file())
+
+
+check_calls(__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deltarule.arguments import check_calls
 from deltarule.data.dataset import Dataset
 from deltarule.data.formats.cifar import holds_cifar, read_cifar
 from deltarule.data.formats.idx import holds_mnist, read_mnist
@@ -46,3 +47,6 @@ def read_folder(path: str | Path) -> Dataset:
         return read_image_folder(folder)
     held = ", ".join(sorted(one.name for one in folder.iterdir())[:5]) or "nothing"
     raise DataError(f"folder {folder}", expected=KINDS, got=held)
+
+
+check_calls(__name__)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.dataset import Dataset
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
@@ -257,3 +258,6 @@ def holds_mnist(folder: Path) -> bool:
     False
     """
     return any(folder.glob("*-images?idx3-ubyte*"))
+
+
+check_calls(__name__)

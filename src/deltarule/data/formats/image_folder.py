@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.dataset import Dataset
 from deltarule.data.formats.idx import pictures
 from deltarule.errors import (
@@ -415,3 +416,6 @@ def holds_images(folder: Path) -> bool:
     False
     """
     return any(file.suffix.lower() in ENDINGS for file in folder.glob("*/*"))
+
+
+check_calls(__name__)

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.dataset import Dataset
 from deltarule.data.schema import TableSchema
 from deltarule.errors import DataError
@@ -266,3 +267,6 @@ def _words(data: Dataset) -> str:
         f"inputs {data.inputs.dtype} {data.inputs.shape[1:]}, targets {data.targets.dtype} {data.targets.shape[1:]}, "
         f"{counted(data.n_classes, 'class')}"
     )
+
+
+check_calls(__name__)

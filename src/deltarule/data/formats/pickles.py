@@ -16,6 +16,7 @@ from typing import Any, final
 
 import numpy as np
 
+from deltarule.arguments import check_calls
 from deltarule.errors import DataError
 
 __all__ = ["read_pickle"]
@@ -205,3 +206,6 @@ def read_pickle(path: str | Path) -> Any:
             got=f"{type(error).__name__}: {error}",
             hint="Download it again.",
         ) from error
+
+
+check_calls(__name__)

@@ -8,6 +8,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_labels
 from deltarule.data.preprocessing.estimator import Estimator
 from deltarule.errors import ArgumentError, DataError
@@ -224,3 +225,6 @@ def balanced_class_weights(
             got=f"none of {counts.argmin()}",
         )
     return np.asarray(len(array) / (n * counts), np.float64)
+
+
+check_calls(__name__)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.sampling.shuffling import words
 from deltarule.errors import ArgumentError, DataError
 
@@ -120,3 +121,6 @@ def next_step_pretext(sequence: Any, length: int) -> Pretext:
         )
     rows = np.arange(len(steps) - length)[:, None] + np.arange(length)
     return Pretext(steps[rows], steps[length:], None)
+
+
+check_calls(__name__)

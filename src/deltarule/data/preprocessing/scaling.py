@@ -7,6 +7,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_arrays
 from deltarule.data.preprocessing.estimator import Transformer
 from deltarule.errors import DataError, ShapeError
@@ -85,3 +86,6 @@ class StandardScaler(Transformer):
 
 def _kind(array: Array) -> type[np.floating[Any]]:
     return np.float64 if array.dtype == np.float64 else np.float32
+
+
+check_calls(__name__)

@@ -8,6 +8,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.sampling.shuffling import shuffled, uniform
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
@@ -171,3 +172,6 @@ class DataLoader:
         number = self.next_epoch
         self.next_epoch += 1
         return self.epoch(number)
+
+
+check_calls(__name__)

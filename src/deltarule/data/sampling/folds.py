@@ -14,6 +14,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_whole
 from deltarule.data.sampling.shuffling import shuffled
 from deltarule.errors import DataError
@@ -191,3 +192,6 @@ class GroupKFold(_Folds):
             fold_of[group] = fold
             loads[fold] += counts[group]
         return _pairs(fold_of[member], self.k)
+
+
+check_calls(__name__)

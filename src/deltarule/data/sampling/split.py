@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_whole
 from deltarule.data.sampling.shuffling import shuffled
 from deltarule.errors import ArgumentError, DataError
@@ -149,3 +150,6 @@ def _by_group(member: Rows, order: Rows, wanted: tuple[int, int]) -> Rows:
                 filled += int(counts[group])
                 waiting.remove(group)
     return np.asarray(part_of[member], np.int64)
+
+
+check_calls(__name__)

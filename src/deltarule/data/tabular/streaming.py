@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.dataset import Dataset, Task
 from deltarule.data.preprocessing.encoding import LabelEncoder
 from deltarule.data.schema import Column, RawTable, TableSchema, numbers, parsed
@@ -194,3 +195,6 @@ def _encoded(file: Path, facts: _Facts, table: RawTable) -> Dataset:
     labels = facts.encoder.transform(values)
     classes = tuple(str(category) for category in facts.encoder.classes_)
     return replace(data, task="classification", targets=labels, class_names=classes)
+
+
+check_calls(__name__)

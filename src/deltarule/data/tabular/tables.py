@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_arrays
 from deltarule.data.dataset import Dataset, Task
 from deltarule.data.preprocessing.encoding import LabelEncoder
@@ -348,3 +349,6 @@ def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
             f"file {file}", expected=f"{len(x)} targets", got=str(len(targets))
         )
     return table_dataset(file, _single(x, f"inputs of {file}"), targets, (), task)
+
+
+check_calls(__name__)

@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.nn.check import whole_number
 from deltarule.tensor.tensor import Tensor
@@ -50,3 +51,6 @@ def is_real(value: object) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
         value, bool
     )
+
+
+check_calls(__name__)

@@ -7,9 +7,11 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from deltarule import nn
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.flags import checks_flags
-from deltarule.generative.autoencoders.autoencoder import Autoencoder
+from deltarule.generative.autoencoders.annealing import Annealing
+from deltarule.generative.autoencoders.autoencoder import Autoencoder, CodePenalty
 from deltarule.generative.autoencoders.layers import (
     ConditionPlanes,
     TiedLinear,
@@ -86,7 +88,8 @@ def dense_autoencoder(
     *,
     code_activation: nn.Module | None = None,
     tied: bool = False,
-    **options: Any,
+    penalties: Sequence[CodePenalty] = (),
+    corruption: nn.Module | None = None,
 ) -> Autoencoder:
     """Return an autoencoder with a dense encoder and its mirror image as the decoder.
 
@@ -97,7 +100,8 @@ def dense_autoencoder(
         activation: Makes the activation between two Linear layers.
         code_activation: Layer after the encoder's last Linear layer.
         tied: Whether the decoder uses the transposed weights of the encoder.
-        **options: Those of ``Autoencoder``.
+        penalties: Penalties on the code, see ``Autoencoder``.
+        corruption: Layer applied to the input in training, see ``Autoencoder``.
 
     >>> import numpy as np
     >>> dense_autoencoder((8, 4, 2)).encode(np.zeros((3, 8))).shape
@@ -106,12 +110,14 @@ def dense_autoencoder(
     sizes = _sizes(sizes, "sizes", "(64, 32, 2)")
     encoder = dense(sizes, activation, ending=code_activation)
     if not tied:
-        return Autoencoder(encoder, dense(sizes[::-1], activation), **options)
+        decoder = dense(sizes[::-1], activation)
+        return Autoencoder(encoder, decoder, penalties=penalties, corruption=corruption)
     linear = [layer for layer in encoder if isinstance(layer, nn.Linear)]
     layers: list[nn.Module] = []
     for layer in reversed(linear):
         layers += [TiedLinear(layer), activation()]
-    return Autoencoder(encoder, nn.Sequential(*layers[:-1]), **options)
+    decoder = nn.Sequential(*layers[:-1])
+    return Autoencoder(encoder, decoder, penalties=penalties, corruption=corruption)
 
 
 def convolutional_encoder(
@@ -222,7 +228,9 @@ def convolutional_autoencoder(
     code_size: int = 16,
     activation: Activation = nn.ReLU,
     upsampling: Upsampling = "transposed",
-    **options: Any,
+    *,
+    penalties: Sequence[CodePenalty] = (),
+    corruption: nn.Module | None = None,
 ) -> Autoencoder:
     """Return a convolutional autoencoder of images (N, height, width, channels).
 
@@ -232,18 +240,18 @@ def convolutional_autoencoder(
         code_size: Size of the code.
         activation: Makes the activations.
         upsampling: See ``convolutional_decoder``.
-        **options: Those of ``Autoencoder``.
+        penalties: Penalties on the code, see ``Autoencoder``.
+        corruption: Layer applied to the input in training, see ``Autoencoder``.
 
     >>> import numpy as np
     >>> convolutional_autoencoder((8, 8, 1), (4,), 2).reconstruct(np.zeros((3, 8, 8, 1))).shape
     (3, 8, 8, 1)
     """
     encoder = convolutional_encoder(image_shape, channels, code_size, activation)
-    return Autoencoder(
-        encoder,
-        convolutional_decoder(image_shape, channels, code_size, activation, upsampling),
-        **options,
+    decoder = convolutional_decoder(
+        image_shape, channels, code_size, activation, upsampling
     )
+    return Autoencoder(encoder, decoder, penalties=penalties, corruption=corruption)
 
 
 def _output_shape(
@@ -265,7 +273,10 @@ def dense_vae(
     activation: Activation = nn.ReLU,
     *,
     condition_size: int = 0,
-    **options: Any,
+    beta: float | Annealing = 1.0,
+    n_samples: int = 1,
+    bound: Literal["elbo", "importance"] = "elbo",
+    prior_deviation: float = 1.0,
 ) -> VAE:
     """Return a VAE of dense layers; the decoder mirrors the encoder.
 
@@ -276,7 +287,10 @@ def dense_vae(
         likelihood: By default ``BernoulliLikelihood()``.
         activation: Makes the activations.
         condition_size: Size of a condition (conditional VAE).
-        **options: Those of ``VAE``.
+        beta: Factor β of the divergence, or its schedule, see ``VAE``.
+        n_samples: Number of latent samples per example.
+        bound: "elbo" or "importance", see ``VAE``.
+        prior_deviation: Standard deviation of the prior.
 
     >>> dense_vae((8, 8, 1), 2, (16,)).sample(3, seed=0).shape
     (3, 8, 8, 1)
@@ -299,7 +313,10 @@ def dense_vae(
         chosen,
         condition_size=condition_size,
         example_shape=shape,
-        **options,
+        beta=beta,
+        n_samples=n_samples,
+        bound=bound,
+        prior_deviation=prior_deviation,
     )
 
 
@@ -312,7 +329,10 @@ def convolutional_vae(
     upsampling: Upsampling = "transposed",
     *,
     condition_size: int = 0,
-    **options: Any,
+    beta: float | Annealing = 1.0,
+    n_samples: int = 1,
+    bound: Literal["elbo", "importance"] = "elbo",
+    prior_deviation: float = 1.0,
 ) -> VAE:
     """Return a VAE of ``convolutional_encoder`` and ``convolutional_decoder``.
 
@@ -324,7 +344,10 @@ def convolutional_vae(
         activation: Makes the activations.
         upsampling: See ``convolutional_decoder``.
         condition_size: Size of a condition, which the encoder gets as constant channels (``ConditionPlanes``).
-        **options: Those of ``VAE``.
+        beta: Factor β of the divergence, or its schedule, see ``VAE``.
+        n_samples: Number of latent samples per example.
+        bound: "elbo" or "importance", see ``VAE``.
+        prior_deviation: Standard deviation of the prior.
 
     >>> convolutional_vae((8, 8, 1), 2, (4,)).sample(3, seed=0).shape
     (3, 8, 8, 1)
@@ -348,5 +371,11 @@ def convolutional_vae(
         chosen,
         condition_size=condition_size,
         example_shape=tuple(image_shape),
-        **options,
+        beta=beta,
+        n_samples=n_samples,
+        bound=bound,
+        prior_deviation=prior_deviation,
     )
+
+
+check_calls(__name__)

@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from deltarule import nn, train
-from deltarule.arguments import names_arguments
+from deltarule.arguments import check_calls, names_arguments
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.generative.autoencoders.saving import config_of
@@ -262,3 +262,6 @@ class Contractive:
                 "Contractive", expected="a code of at least one element", got="none"
             )
         return total * (self.strength / int(code.shape[0]))
+
+
+check_calls(__name__)

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule import train
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.generative.autoencoders.architectures import dense_autoencoder
 from deltarule.generative.autoencoders.autoencoder import Autoencoder
@@ -192,3 +193,6 @@ class LatentTransformer(
     @property
     def _type(self) -> str:
         return self.model_.parameters(include_frozen=True)[0].dtype.name
+
+
+check_calls(__name__)

@@ -16,6 +16,7 @@ from typing import Final, Literal, final
 
 import numpy as np
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError
 from deltarule.generative.inference.joint import show_summary, summary_rows
 from deltarule.runtime.buffers import Array
@@ -294,3 +295,6 @@ class Chains:
         if self.n_diverging:
             lines.append(f"{self.n_diverging} of {n:,} paths diverged")
         return "\n".join(lines)
+
+
+check_calls(__name__)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from deltarule import shapes
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.distributions.base import Distribution
 from deltarule.generative.distributions.compound import Transformed
@@ -315,3 +316,6 @@ def monte_carlo_entropy(p: Distribution, n: int = 10_000, *, seed: int) -> Estim
     True
     """
     return Estimate.of((-p.log_prob(p.sample((n,), seed=seed))).numpy())
+
+
+check_calls(__name__)

@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 
 from deltarule import nn
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.flags import checks_flags
 from deltarule.generative.distributions import (
@@ -281,3 +282,6 @@ def get(family: str | Family, size: int) -> Family:
         )
     made: Family = _NAMES[family](size)
     return made
+
+
+check_calls(__name__)

@@ -13,6 +13,7 @@ from typing import Any, final
 
 import numpy as np
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.bijectors import Bijector, Identity
 from deltarule.render.numbers import number
@@ -179,3 +180,6 @@ def show_summary(rows: Mapping[str, Mapping[str, float]]) -> str:
         for label, row in rows.items()
     ]
     return text_table(body, ["", *names], "<" + ">" * len(names), rule=True)
+
+
+check_calls(__name__)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deltarule.arguments import check_calls
 from deltarule.errors import DataError
 from deltarule.generative.inference.chains import Chains
 from deltarule.generative.inference.joint import Joint, LogJoint, Variable
@@ -245,3 +246,6 @@ def hamiltonian_monte_carlo(
         }
 
     return _run(joint, state, advance, 0.85, 0.2, n_draws, n_warmup)
+
+
+check_calls(__name__)

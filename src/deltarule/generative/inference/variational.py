@@ -15,6 +15,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from deltarule import nn, train
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.generative.distributions import FullNormal, MultivariateNormal
 from deltarule.generative.inference import families
@@ -483,3 +484,6 @@ class _Run:
             at_rest and left <= self.tolerance + ROUNDING,
             left,
         )
+
+
+check_calls(__name__)

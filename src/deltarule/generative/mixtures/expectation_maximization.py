@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_squares
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import check_parameters
@@ -363,3 +364,6 @@ def _given_parameters(
         if precisions is None
         else covariances_of(precisions, learner.covariance_type),
     )
+
+
+check_calls(__name__)

@@ -10,6 +10,7 @@ import onnx
 from onnx import helper
 
 from deltarule import dtypes, nn, shapes
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, GraphError
 from deltarule.flags import checks_flags
 from deltarule.grad.reverse import gradients
@@ -381,3 +382,6 @@ def _training_model(
         channels_last,
         model.parameters(include_frozen=True),
     )
+
+
+check_calls(__name__)

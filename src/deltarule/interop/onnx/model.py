@@ -13,6 +13,7 @@ import onnx
 import onnx.inliner
 
 from deltarule import nn
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.flags import checks_flags
 from deltarule.graph import build
@@ -255,3 +256,6 @@ def load(path: str | Path, channels_last: bool = True) -> ImportedModel:
     refuse_unsupported(model, f"file {file}")
     with foreign(f"file {file}", "a valid ONNX model"):
         return ImportedModel(model, channels_last)
+
+
+check_calls(__name__)

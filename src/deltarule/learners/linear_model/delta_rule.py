@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.special import log_expit
 from sklearn.exceptions import ConvergenceWarning
 
+from deltarule.arguments import check_calls
 from deltarule.learners.base import Array, above, generator, meaning, require, whole
 from deltarule.learners.linear_model.delta_step import DeltaRule, Rows, require_finite
 from deltarule.learners.linear_model.linear import BinaryClassifier, unless_diverged
@@ -350,3 +351,6 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
         """Return ln P(class|x), ln σ(−z) and ln σ(z), finite for all scores."""
         scores = self.decision_function(X)
         return np.stack([log_expit(-scores), log_expit(scores)], axis=1)
+
+
+check_calls(__name__)

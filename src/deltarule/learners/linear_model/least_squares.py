@@ -22,6 +22,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.base import (
     Array,
@@ -401,3 +402,6 @@ class ElasticNet(_ElasticNet):
 
     def _share(self) -> float:
         return self.l1_ratio
+
+
+check_calls(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.learners.base import Array, applied, meaning, require
 from deltarule.learners.linear_model.newton import Ended
@@ -171,3 +172,6 @@ class LinearSVM(PenalisedClassifier):
             if not ended.converged:
                 break
         return replace(ended, steps=taken)
+
+
+check_calls(__name__)

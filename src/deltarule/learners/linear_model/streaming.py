@@ -7,6 +7,7 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.learners.linear_model.moments import merged
 
@@ -140,3 +141,6 @@ def _numbers(x: Any, where: str) -> Numbers:
             expected="numbers of one shape",
             got=str(error),
         ) from error
+
+
+check_calls(__name__)

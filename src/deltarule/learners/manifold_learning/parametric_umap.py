@@ -21,6 +21,7 @@ from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from deltarule import losses, nn
+from deltarule.arguments import check_calls
 from deltarule.learners.base import Array, above, require, whole
 from deltarule.learners.manifold_learning.umap import (
     curve,
@@ -223,3 +224,6 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+check_calls(__name__)

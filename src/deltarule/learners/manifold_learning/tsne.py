@@ -23,6 +23,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import validate_data
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import Array, above, at_least, generator, require, whole
 from deltarule.learners.manifold_learning.manifold import (
@@ -216,3 +217,6 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     @property
     def _n_features_out(self) -> int:
         return int(self.embedding_.shape[1])
+
+
+check_calls(__name__)

@@ -24,6 +24,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import Array, above, require, seed, whole
 from deltarule.learners.manifold_learning.manifold import (
@@ -300,3 +301,6 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     @property
     def _n_features_out(self) -> int:
         return int(self.embedding_.shape[1])
+
+
+check_calls(__name__)

@@ -15,6 +15,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_squares
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import check_parameters
@@ -391,3 +392,6 @@ def eigenvectors(spread: Array, k: int) -> tuple[Array, Array]:
         spread, subset_by_index=(n - k, n - 1), check_finite=False
     )
     return values[::-1], vectors.T[::-1]
+
+
+check_calls(__name__)

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_squares
 from deltarule.graph.program import Program
 from deltarule.learners.base import Array, above, coded, generator, require, whole
@@ -173,3 +174,6 @@ def _compiled_update(n: int, k: int) -> Callable[[Array, Array], Array]:
 def _decorrelated(w: Array) -> Array:
     u, _, vt = np.linalg.svd(w, full_matrices=False)
     return np.asarray(u @ vt)
+
+
+check_calls(__name__)

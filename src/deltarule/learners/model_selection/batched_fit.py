@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from deltarule import train
+from deltarule.arguments import check_calls
 from deltarule.data import split
 from deltarule.errors import ArgumentError, DataError, DeltaruleError, GraphError
 from deltarule.learners.base import Array
@@ -363,3 +364,6 @@ def _fit_joint(
             )
         for i, history in zip(chosen, histories, strict=True):
             entries[i].learner._trained(history)
+
+
+check_calls(__name__)

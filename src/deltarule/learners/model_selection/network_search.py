@@ -23,6 +23,7 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DivergenceError
 from deltarule.flags import check_parameters
 from deltarule.learners.base import Array, dense_targets
@@ -405,3 +406,6 @@ def _warn_or_raise(
         warnings.warn(message, FitFailedWarning, stacklevel=3)
     if diverged:
         warn_of_divergence(learners, stacklevel=4)
+
+
+check_calls(__name__)

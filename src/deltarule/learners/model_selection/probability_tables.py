@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
 
 __all__ = ["conditional", "marginal", "posterior"]
@@ -109,3 +110,6 @@ def posterior(prior: Any, likelihood: Any) -> Table:
         )
     after = np.exp(scores - top)
     return np.asarray(after / after.sum())
+
+
+check_calls(__name__)

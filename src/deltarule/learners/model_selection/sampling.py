@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.base import Array, whole
 from deltarule.learners.nearest_neighbors.search import neighbors_of_each
@@ -110,3 +111,6 @@ def smote(x: Any, y: Any, n_neighbors: int = 5, seed: int = 0) -> tuple[Array, A
         )
         new_y.append(np.repeat(labels[rows[:1]], missing))
     return np.concatenate(new_x), np.concatenate(new_y)
+
+
+check_calls(__name__)

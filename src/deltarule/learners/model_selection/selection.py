@@ -22,6 +22,7 @@ from sklearn.model_selection._validation import _translate_train_sizes
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import indexable
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError, GraphError
 from deltarule.learners.model_selection.batched_fit import (
     fit_together,
@@ -96,21 +97,41 @@ def learning_curve(
     x: Any,
     y: Any,
     sizes: Sequence[float | int] = (0.1, 0.325, 0.55, 0.775, 1.0),
-    **options: Any,
+    *,
+    groups: Any = None,
+    cv: Any = None,
+    scoring: Any = None,
+    n_jobs: int | None = None,
+    shuffle: bool = False,
+    random_state: Any = None,
+    exploit_incremental_learning: bool = False,
+    pre_dispatch: int | str = "all",
+    verbose: int = 0,
+    error_score: float | str = np.nan,
+    params: Mapping[str, Any] | None = None,
 ) -> Curve:
     """Return training and validation scores by the number of training examples.
 
     Neural learners are trained in one program, all folds and sizes together, in a
-    fraction of the time and with equal results up to rounding; with options other than
-    those named, one after the other.
+    fraction of the time and with equal results up to rounding; with any of the last five
+    options (from ``exploit_incremental_learning`` on), one after the other.
 
     Args:
         estimator: Any estimator.
         x: Examples.
         y: Targets.
         sizes: Numbers of training examples, or fractions of them.
-        **options: Those of scikit-learn's ``learning_curve`` (cv, groups, scoring,
-        n_jobs, shuffle …).
+        groups: Groups for the splitter.
+        cv: Splitter, or number of folds.
+        scoring: Name of a score, or a scorer; None for that of the estimator.
+        n_jobs: Number of fits that run in parallel.
+        shuffle: Whether training examples are shuffled before they are cut to size.
+        random_state: Seed or generator of ``shuffle``.
+        exploit_incremental_learning: Whether larger sizes continue by ``partial_fit``.
+        pre_dispatch: Number of fits that are dispatched in advance.
+        verbose: Amount of output.
+        error_score: Score of a fit that fails, or "raise".
+        params: Parameters of ``fit`` and of the scorer.
 
     >>> from deltarule.learners import Ridge
     >>> x = [[float(i)] for i in range(20)]
@@ -118,6 +139,19 @@ def learning_curve(
     (4, 16)
     """
     name = "training examples"
+    options = _not_default(
+        groups=groups,
+        cv=cv,
+        scoring=scoring,
+        n_jobs=n_jobs,
+        shuffle=shuffle,
+        random_state=random_state,
+        exploit_incremental_learning=exploit_incremental_learning,
+        pre_dispatch=pre_dispatch,
+        verbose=verbose,
+        error_score=error_score,
+        params=params,
+    )
     if _side_by_side(estimator, y, options, {"shuffle", "random_state"}):
         folds = _folds(estimator, x, y, options)
         counts = _translate_train_sizes(np.asarray(sizes), len(folds[0][0]))
@@ -148,11 +182,20 @@ def validation_curve(
     y: Any,
     parameter: str,
     values: Sequence[Any],
-    **options: Any,
+    *,
+    groups: Any = None,
+    cv: Any = None,
+    scoring: Any = None,
+    n_jobs: int | None = None,
+    pre_dispatch: int | str = "all",
+    verbose: int = 0,
+    error_score: float | str = np.nan,
+    params: Mapping[str, Any] | None = None,
 ) -> Curve:
     """Return training and validation scores by a hyperparameter: from underfitting to overfitting.
 
-    Neural learners are trained in one program as in ``learning_curve``.
+    Neural learners are trained in one program as in ``learning_curve``; with any of the last four options (from
+    ``pre_dispatch`` on), one after the other.
 
     Args:
         estimator: Any estimator.
@@ -160,8 +203,14 @@ def validation_curve(
         y: Targets.
         parameter: Name of the hyperparameter.
         values: Its values.
-        **options: Those of scikit-learn's ``validation_curve`` (cv, groups, scoring,
-        n_jobs …).
+        groups: Groups for the splitter.
+        cv: Splitter, or number of folds.
+        scoring: Name of a score, or a scorer; None for that of the estimator.
+        n_jobs: Number of fits that run in parallel.
+        pre_dispatch: Number of fits that are dispatched in advance.
+        verbose: Amount of output.
+        error_score: Score of a fit that fails, or "raise".
+        params: Parameters of ``fit`` and of the scorer.
 
     >>> from deltarule.learners import Ridge
     >>> x = [[float(i)] for i in range(20)]
@@ -172,6 +221,16 @@ def validation_curve(
         raise ArgumentError(
             "validation_curve values", expected="at least one", got="none"
         )
+    options = _not_default(
+        groups=groups,
+        cv=cv,
+        scoring=scoring,
+        n_jobs=n_jobs,
+        pre_dispatch=pre_dispatch,
+        verbose=verbose,
+        error_score=error_score,
+        params=params,
+    )
     if _side_by_side(estimator, y, options, set()):
         folds = _folds(estimator, x, y, options)
         plan = [_Fit({parameter: value}, *fold) for value in values for fold in folds]
@@ -183,6 +242,17 @@ def validation_curve(
         estimator, x, y, param_name=parameter, param_range=values, **options
     )
     return Curve(parameter, tuple(values), training, validation)
+
+
+def _not_default(**options: Any) -> dict[str, Any]:
+    """Return the options whose values are not scikit-learn's defaults."""
+    defaults = {"error_score": np.nan, "pre_dispatch": "all", "verbose": 0}
+    defaults |= {"shuffle": False, "exploit_incremental_learning": False}
+    return {
+        name: value
+        for name, value in options.items()
+        if value is not defaults.get(name)
+    }
 
 
 class _Fit(NamedTuple):
@@ -394,3 +464,6 @@ def find_leaks(
         )
         leaks.append(Leak("groups", message, tuple(both)))
     return leaks
+
+
+check_calls(__name__)

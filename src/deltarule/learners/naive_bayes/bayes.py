@@ -1,8 +1,6 @@
 """Generative classifiers: arg max P(x|c)P(c), computed in log space; they can sample.
 
-Log likelihoods of counts are matrix products and those of full covariances triangular
-solves, by BLAS and LAPACK; those of independent normal features are in
-``normal_scores``.
+Log likelihoods of counts are matrix products and those of full covariances triangular solves, by BLAS and LAPACK.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_squares
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import (
@@ -201,8 +200,7 @@ class GaussianNaiveBayes(_Generative):
     Args:
         smoothing: Fraction of the largest feature variance that is added to all
             variances.
-        priors: P(c) in the order of ``classes_``; None for the class frequencies of the
-            data.
+        priors: P(c) in the order of ``classes_``; None for the class frequencies of the data.
 
     Attributes:
         classes_: Sorted class labels.
@@ -430,8 +428,7 @@ class GaussianClassifier(_Generative):
         covariance: "own" for one covariance matrix per class (quadratic boundaries),
             "shared" for a pooled one (linear boundaries).
         regularization: r in (1 − r)Σ + r·tr(Σ)/d·I, which keeps Σ invertible.
-        priors: P(c) in the order of ``classes_``; None for the class frequencies of the
-            data.
+        priors: P(c) in the order of ``classes_``; None for the class frequencies of the data.
 
     Attributes:
         classes_: Sorted class labels.
@@ -504,3 +501,6 @@ class GaussianClassifier(_Generative):
         return generator.multivariate_normal(
             self.means_[label], self.covariances_[label], size=n
         )
+
+
+check_calls(__name__)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.linear_model.scatter import scatter
 
@@ -115,3 +116,6 @@ def maximum_likelihood(
             got=f"shape {mass.shape}",
         )
     return estimate(data, mass / mass.sum())
+
+
+check_calls(__name__)

@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.base import (
     Array,
@@ -394,3 +395,6 @@ class KNNRegressor(RegressorMixin, _Neighbors):  # type: ignore[misc]  # as abov
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+check_calls(__name__)

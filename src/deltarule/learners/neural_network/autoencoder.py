@@ -11,6 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from deltarule import nn
+from deltarule.arguments import check_calls
 from deltarule.learners.base import Array, at_least, require, weights_for, whole
 from deltarule.learners.neural_network import architectures
 from deltarule.learners.neural_network.custom import chosen_loss
@@ -208,3 +209,6 @@ class AutoencoderTransformer(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+check_calls(__name__)

@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 
 from deltarule import nn
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import Array
 from deltarule.learners.neural_network import architectures
@@ -261,3 +262,6 @@ class NetworkClassifier(WrappedNetwork, ClassifierNetwork):
     >>> learner.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]).predict([[0, 1], [1, 1]]).tolist()
     [1, 0]
     """
+
+
+check_calls(__name__)

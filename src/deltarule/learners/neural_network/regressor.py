@@ -8,6 +8,7 @@ from typing import Any, Self, final
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from deltarule.arguments import check_calls
 from deltarule.learners.base import Array, weights_for
 from deltarule.learners.neural_network import checks
 from deltarule.learners.neural_network.custom import chosen_loss
@@ -216,3 +217,6 @@ class NetworkRegressor(WrappedNetwork, _NetworkRegressor):
     >>> bool(learner.fit(x, [0.0, 1.0, 4.0, 9.0]).score(x, [0.0, 1.0, 4.0, 9.0]) > 0.99)
     True
     """
+
+
+check_calls(__name__)

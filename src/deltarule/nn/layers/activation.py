@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.nn import init as initialisers
 from deltarule.nn.check import whole_number
@@ -415,3 +416,6 @@ class Function(Module):
     def label(self) -> str:
         """Return the function's name."""
         return f"Function({self.name})"
+
+
+check_calls(__name__)

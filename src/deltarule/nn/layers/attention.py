@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, final
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.nn import init as initialisers
@@ -209,3 +210,6 @@ class MultiHeadAttention(Module):
         """Return ``MultiHeadAttention(64, 8 heads)``."""
         causal = ", causal" if self.causal else ""
         return f"MultiHeadAttention({self.n_features}, {self.n_heads} heads{causal})"
+
+
+check_calls(__name__)

@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from deltarule import losses
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.flags import checks_flags, flag
 from deltarule.losses import Loss
@@ -302,3 +303,6 @@ def _total_loss(output: Tensor, target: Tensor, loss: LossLike | None) -> Tensor
         (output.expand_dims(0), target.expand_dims(0)) if single else (output, target)
     )
     return losses.get(loss).per_example(prediction, wanted).sum()
+
+
+check_calls(__name__)

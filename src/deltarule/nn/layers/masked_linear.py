@@ -97,7 +97,11 @@ class MaskedLinear(Module):
         in_features: int,
         out_features: int,
         edges: Iterable[tuple[int, int]],
-        **options: Any,
+        bias: bool | Iterable[bool] = True,
+        *,
+        init: str | dict[str, Any] | Initializer = "auto",
+        bias_init: str | dict[str, Any] | Initializer = "zeros",
+        seed: int | None = None,
     ) -> MaskedLinear:
         """Return the layer with the given edges (input, output), both numbered from 0.
 
@@ -105,7 +109,10 @@ class MaskedLinear(Module):
             in_features: Number of inputs.
             out_features: Number of outputs.
             edges: Pairs (input, output).
-            **options: Further arguments of ``MaskedLinear``.
+            bias: Whether the units have a bias: for all, or one value each.
+            init: Initialiser of the weights.
+            bias_init: Initialiser of the biases.
+            seed: Seed of the initial values.
 
         >>> MaskedLinear.from_edges(3, 2, [(0, 0), (2, 1)])
         MaskedLinear(3→2, 2 edges)
@@ -124,7 +131,7 @@ class MaskedLinear(Module):
                     got=f"{source} → {target}",
                 )
             mask[target, source] = 1
-        return cls(mask, **options)
+        return cls(mask, bias, init=init, bias_init=bias_init, seed=seed)
 
     @property
     def n_edges(self) -> int:

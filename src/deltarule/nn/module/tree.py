@@ -99,7 +99,10 @@ class Tree(metaclass=NamedArguments):
         shape: tuple[int, ...],
         initializer: Initializer | None = None,
         groups: int = 1,
-        **how: Any,
+        *,
+        parts: int = 1,
+        drawn: tuple[int, ...] = (),
+        place: Callable[[Array], Array] | None = None,
     ) -> None:
         """Declare a parameter, initialized at first use from (seed, name).
 
@@ -108,7 +111,9 @@ class Tree(metaclass=NamedArguments):
             shape: Shape of the parameter.
             initializer: The rule; None for the rule of the activation that follows.
             groups: Number of groups of a grouped convolution, for its fans.
-            **how: Further fields of ``ParameterSpec``.
+            parts: Number of equal parts along the first axis (gates, pieces), initialized separately.
+            drawn: Shape of the weight (out, …, in) that the initializer draws, if other than ``shape``.
+            place: Converts the drawn weight to ``shape``.
 
         >>> from deltarule import nn
         >>> class Scale(nn.Module):
@@ -119,7 +124,9 @@ class Tree(metaclass=NamedArguments):
         >>> Scale()([1.0, 2.0]).tolist()
         [3.0, 6.0]
         """
-        self._own.declared[name] = ParameterSpec(shape, initializer, groups, **how)
+        self._own.declared[name] = ParameterSpec(
+            shape, initializer, groups, parts, drawn, place
+        )
         self._own.pending.add(name)
 
     def _initial_values(self, name: str) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from deltarule import dtypes
+from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DeltaruleError
 from deltarule.graph import build
@@ -231,3 +232,6 @@ def _rows(trail: Sequence[LayerCall], fields: ReceptiveFields) -> list[Row]:
             )
         )
     return rows
+
+
+check_calls(__name__)

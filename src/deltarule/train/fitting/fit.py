@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deltarule.arguments import names_arguments
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.flags import checks_flags
 from deltarule.losses import Loss, warn_if_normalized
@@ -103,7 +103,6 @@ def _unfreeze_hint(model: Trainable) -> str:
     return f"Add a layer that has some, such as nn.Linear{more}."
 
 
-@names_arguments
 @checks_flags
 def fit(
     model: Trainable,
@@ -262,3 +261,6 @@ def _closing_note(history: History) -> str:
             f"interrupted after step {history.steps}: the model keeps what was learned"
         )
     return f"stopped: {history.stop_reason}" if history.stop_reason else ""
+
+
+check_calls(__name__)

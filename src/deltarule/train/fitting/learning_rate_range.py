@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.arguments import names_arguments
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError, whole_number
 from deltarule.flags import checks_flags
 from deltarule.losses import Loss
@@ -68,7 +68,6 @@ class RateRange:
         return f"RateRange({counted(len(self.rates), 'step')}, suggestion {self.suggestion:.2g}, {divergence})"
 
 
-@names_arguments
 @checks_flags
 def learning_rate_range(
     model: Trainable,
@@ -203,3 +202,6 @@ def _range_from_losses(
         diverged_at = float(rates[-1] * growth)
     suggestion = float(rates[slopes.argmin()])
     return RateRange(rates, losses, smoothed, suggestion, diverged_at)
+
+
+check_calls(__name__)

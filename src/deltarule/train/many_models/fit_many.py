@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from deltarule import dtypes
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
 from deltarule.losses import Loss
@@ -359,3 +360,6 @@ def _checked_rows(name: str, rows: Any, total: int) -> Rows:
             got=str(int(bad)),
         )
     return array.astype(np.int64)
+
+
+check_calls(__name__)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.render.numbers import counted
 from deltarule.train.checkpoint import write_atomically
@@ -182,3 +183,6 @@ _IS_VALID: dict[str, Callable[[Any], bool]] = {
     "train_seconds": _number,
     "samples": _count,
 }
+
+
+check_calls(__name__)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from deltarule.arguments import check_calls
 from deltarule.cached import cached_property
 from deltarule.data import check_arrays
 from deltarule.errors import ArgumentError, DeltaruleError
@@ -298,3 +299,6 @@ def predict(
             run(*values, x[row : row + count])[0] for row in range(start, stop, count)
         )
     return np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
+
+
+check_calls(__name__)
