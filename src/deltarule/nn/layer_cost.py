@@ -19,6 +19,11 @@ class Window:
     padding: tuple[tuple[int, int], ...]
 
     @property
+    def before(self) -> tuple[int, ...]:
+        """The padding before the first element, per axis."""
+        return tuple(low for low, _ in self.padding)
+
+    @property
     def extent(self) -> tuple[int, ...]:
         """Pixels that a window spans, dilation·(kernel − 1) + 1, per axis."""
         return tuple(

@@ -9,157 +9,40 @@ imports that package. A user-defined class is code: construct the module and pas
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from deltarule import losses
-from deltarule.arguments import check_calls, with_current_names
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, CheckpointError
-from deltarule.nn.layers import (
-    activation,
-    attention,
-    containers,
-    convolution,
-    corruption,
-    dropout,
-    embedding,
-    flatten,
-    general_network,
-    global_pooling,
-    group_normalisation,
-    hard_activations,
-    linear,
-    masked_linear,
-    maxout,
-    normalisation,
-    pooling,
-    recurrent,
-    standardize,
-    transformer,
-    transposed_convolution,
-    unpooling,
-    upsampling,
-)
+from deltarule.nn import layers
+from deltarule.nn.layers.activation import Function
 from deltarule.nn.module import state_dict
 from deltarule.nn.module.module import Module
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import count, show
 from deltarule.train import History, checkpoint
 
-__all__ = ["CONTAINERS", "LAYERS", "build", "load", "register"]
-
-_LAYERS: tuple[type[Module], ...] = (
-    activation.ELU,
-    activation.GELU,
-    activation.Identity,
-    activation.LeakyReLU,
-    activation.LogSigmoid,
-    activation.LogSoftmax,
-    activation.PReLU,
-    activation.ReLU,
-    activation.SELU,
-    activation.SiLU,
-    activation.Sigmoid,
-    activation.Sign,
-    activation.Softmax,
-    activation.Softplus,
-    activation.Step,
-    activation.Tanh,
-    hard_activations.Clip,
-    hard_activations.Cubic,
-    hard_activations.HardSigmoid,
-    hard_activations.HardSwish,
-    hard_activations.HardTanh,
-    hard_activations.Mish,
-    hard_activations.Softsign,
-    convolution.Conv1d,
-    convolution.Conv2d,
-    convolution.Conv3d,
-    transposed_convolution.ConvTranspose1d,
-    transposed_convolution.ConvTranspose2d,
-    transposed_convolution.ConvTranspose3d,
-    linear.Linear,
-    masked_linear.MaskedLinear,
-    maxout.Maxout,
-    embedding.Embedding,
-    normalisation.BatchNorm,
-    normalisation.LayerNorm,
-    group_normalisation.GroupNorm,
-    group_normalisation.InstanceNorm,
-    pooling.AvgPool1d,
-    pooling.AvgPool2d,
-    pooling.AvgPool3d,
-    pooling.LpPool1d,
-    pooling.LpPool2d,
-    pooling.LpPool3d,
-    pooling.MaxPool1d,
-    pooling.MaxPool2d,
-    pooling.MaxPool3d,
-    global_pooling.GlobalAvgPool1d,
-    global_pooling.GlobalAvgPool2d,
-    global_pooling.GlobalAvgPool3d,
-    global_pooling.GlobalMaxPool1d,
-    global_pooling.GlobalMaxPool2d,
-    global_pooling.GlobalMaxPool3d,
-    unpooling.MaxUnpool1d,
-    unpooling.MaxUnpool2d,
-    unpooling.MaxUnpool3d,
-    upsampling.PixelShuffle,
-    upsampling.PixelUnshuffle,
-    upsampling.Upsample1d,
-    upsampling.Upsample2d,
-    upsampling.Upsample3d,
-    recurrent.GRU,
-    recurrent.GRUCell,
-    recurrent.LSTM,
-    recurrent.LSTMCell,
-    recurrent.RNN,
-    recurrent.RNNCell,
-    attention.MultiHeadAttention,
-    transformer.SinusoidalPositions,
-    transformer.TransformerBlock,
-    dropout.Dropout,
-    dropout.SpatialDropout,
-    flatten.Flatten,
-    standardize.Standardize,
-    corruption.GaussianCorruption,
-    corruption.MaskingCorruption,
-    corruption.SaltAndPepper,
-)
-LAYERS: Mapping[str, type[Module]] = {layer.__name__: layer for layer in _LAYERS}
+__all__ = ["LAYERS", "build", "load", "register"]
 
 
-Children = dict[str, Module]
-Factory = Callable[[Children, dict[str, Any]], Module]
+def _built_in() -> Iterator[type[Module]]:
+    """Yield the layers of ``nn.layers``: its final classes, except functions, which are code."""
+    for found in pkgutil.iter_modules(layers.__path__, f"{layers.__name__}."):
+        for kind in vars(importlib.import_module(found.name)).values():
+            own = isinstance(kind, type) and kind.__module__ == found.name
+            if own and issubclass(kind, Module) and "__final__" in vars(kind):
+                yield kind
 
 
-def _sequential(children: Children, arguments: dict[str, Any]) -> Module:
-    numbered = [child for path, child in children.items() if path.isdigit()]
-    named: dict[str, Any] = {
-        path: child for path, child in children.items() if not path.isdigit()
-    }
-    return containers.Sequential(*numbered, **named, **arguments)
-
-
-CONTAINERS: Mapping[str, Factory] = {
-    "GeneralNetwork": lambda children, arguments: general_network.GeneralNetwork(
-        activations=[*children.values()], **arguments
-    ),
-    "Heads": lambda children, arguments: containers.Heads(**children),
-    "Parallel": lambda children, arguments: containers.Parallel(
-        *children.values(), **arguments
-    ),
-    "PerNeuron": lambda children, arguments: hard_activations.PerNeuron(
-        [*children.values()]
-    ),
-    "Sequential": _sequential,
-    "Skip": lambda children, arguments: containers.Skip(**children),
+LAYERS: Mapping[str, type[Module]] = {
+    kind.__name__: kind for kind in _built_in() if kind is not Function
 }
 
-
+Factory = Callable[[dict[str, Module], dict[str, Any]], Module]
 _PACKAGES = ("generative",)  # packages that a file may refer to
 _REGISTERED: dict[str, Factory] = {}
 
@@ -177,11 +60,7 @@ def _factory(name: str) -> Factory | None:
     package, dot, _ = name.partition(".")
     if dot and package in _PACKAGES and name not in _REGISTERED:
         importlib.import_module(f"deltarule.{package}")
-    if name in LAYERS:
-        return lambda _, arguments: LAYERS[name](
-            **with_current_names(signature(LAYERS[name].__init__).parameters, arguments)
-        )
-    return CONTAINERS.get(name) or _REGISTERED.get(name)
+    return LAYERS[name].from_config if name in LAYERS else _REGISTERED.get(name)
 
 
 def build(
@@ -210,7 +89,7 @@ def build(
     }
     make = _factory(name)
     if make is None:
-        near = get_close_matches(name, [*LAYERS, *CONTAINERS], n=1)
+        near = get_close_matches(name, LAYERS, n=1)
         raise CheckpointError(
             f"layer {name[:50]!r}",
             expected="a built-in class" + (f" such as {near[0]}" if near else ""),

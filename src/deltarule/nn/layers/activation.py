@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, final
+from collections.abc import Callable, Mapping
+from typing import ClassVar, final
 
 from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
@@ -69,10 +69,6 @@ class Activation(Module):
     >>> Square()([3.0]).tolist()
     [9.0]
     """
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {}
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one evaluation per element."""
@@ -173,10 +169,6 @@ class LeakyReLU(Rectifier):
         """Return x or negative_slope·x."""
         return functional.leaky_relu(x, self.negative_slope)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"negative_slope": self.negative_slope}
-
     def initializer(self) -> Initializer:
         """Return He initialization with the factor 2/(1 + negative_slope²)."""
         return initialisers.he_normal(slope=self.negative_slope)
@@ -194,6 +186,7 @@ class PReLU(Rectifier):
     """
 
     alpha: Tensor
+    argument_attributes: ClassVar[Mapping[str, str | None]] = {"alpha": "first_alpha"}
 
     def __init__(self, n_channels: int = 1, alpha: float = 0.25) -> None:
         self.n_channels = whole_number(n_channels, "n_channels", 1)
@@ -207,10 +200,6 @@ class PReLU(Rectifier):
                 "PReLU", expected=f"{self.n_channels} channels", got=show(x.shape)
             )
         return functional.prelu(x, self.alpha)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"n_channels": self.n_channels, "alpha": self.first_alpha}
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one α per channel, one evaluation per element."""
@@ -235,10 +224,6 @@ class ELU(Rectifier):
     def forward(self, x: Tensor) -> Tensor:
         """Return x or α(eˣ − 1)."""
         return functional.elu(x, self.alpha)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"alpha": self.alpha}
 
 
 @final
@@ -274,10 +259,6 @@ class GELU(Rectifier):
     def forward(self, x: Tensor) -> Tensor:
         """Return x·Φ(x)."""
         return functional.gelu(x, self.approximate)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"approximate": self.approximate}
 
 
 @final
@@ -362,10 +343,6 @@ class Softmax(Activation):
         """Return probabilities."""
         return functional.softmax(x, self.axis)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"axis": self.axis}
-
 
 @final
 class LogSoftmax(Activation):
@@ -381,10 +358,6 @@ class LogSoftmax(Activation):
     def forward(self, x: Tensor) -> Tensor:
         """Return log-probabilities."""
         return functional.log_softmax(x, self.axis)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"axis": self.axis}
 
 
 @final
@@ -412,6 +385,9 @@ class Function(Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return function(*inputs)."""
         return self.function(*inputs)
+
+    def arguments(self) -> None:
+        """Return None: a function is code."""
 
     def label(self) -> str:
         """Return the function's name."""

@@ -182,16 +182,6 @@ class MultiHeadAttention(Module):
         rank = heads.ndim
         return heads.permute(*range(rank - 3), rank - 2, rank - 3, rank - 1)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "n_features": self.n_features,
-            "n_heads": self.n_heads,
-            "bias": self.has_bias,
-            "causal": self.causal,
-            "init": self.init.config(),
-        }
-
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: four maps, and products of all pairs of positions."""
         n, e = int(inputs[0]), self.n_features

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, final
 
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
@@ -42,8 +42,23 @@ def choose_initializers(layers: list[Module]) -> None:
             rule = None
 
 
+class Container(Module):
+    """Base class of modules that are described by their submodules and arguments."""
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the configs of the submodules by name; None if one is user-defined or occurs several times."""
+        children = self.named_children()
+        configs = {name.rpartition(".")[2]: child.config() for name, child in children}
+        once = len({id(child) for _, child in children}) == len(children)
+        if not once or None in configs.values():
+            return None
+        config = {"class": type(self).__name__, "children": configs}
+        arguments = self.arguments()
+        return {**config, "arguments": arguments} if arguments else config
+
+
 @final
-class Sequential(Module):
+class Sequential(Container):
     """Layers one after another: f_D ∘ … ∘ f_1.
 
     Layers are named by position, or by keyword. Layers with ``init="auto"`` are
@@ -136,6 +151,15 @@ class Sequential(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._layers.values())
 
+    @classmethod
+    def from_config(
+        cls, children: dict[str, Any], arguments: dict[str, Any]
+    ) -> Sequential:
+        """Return the layers of a ``config`` in sequence; those with a number as name are given by position."""
+        named = {name: child for name, child in children.items() if not name.isdigit()}
+        numbered = [child for name, child in children.items() if name.isdigit()]
+        return cls(*numbered, **named, **arguments)
+
     def example_rank(self) -> int | None:
         """The rank of the first layer that requires one."""
         return next(
@@ -151,19 +175,20 @@ class Sequential(Module):
         """The element type that the first layer requires."""
         return next((layer.input_dtype() for layer in self._layers.values()), None)
 
-    def config(self) -> dict[str, Any] | None:
-        """Return the configs of the layers by name."""
-        return _container_config(self)
-
 
 @final
-class Skip(Module):
+class Skip(Container):
     """A skip connection f(x) + s(x) around ``inner`` f, with s the identity or ``shortcut`` (He et al. 2016).
 
     >>> from deltarule import nn
     >>> Skip(nn.ReLU())([-1.0, 2.0]).tolist()
     [-1.0, 4.0]
     """
+
+    argument_attributes: ClassVar[Mapping[str, str | None]] = {
+        "inner": None,
+        "shortcut": None,
+    }
 
     def __init__(self, inner: Module, shortcut: Module | None = None) -> None:
         self.inner = _check_module(inner, "Skip")
@@ -187,16 +212,12 @@ class Skip(Module):
         """The rank that the inner path requires."""
         return self.inner.example_rank()
 
-    def config(self) -> dict[str, Any] | None:
-        """Return the configs of both paths."""
-        return _container_config(self)
-
 
 Residual = Skip  # the usual name in the literature on residual networks
 
 
 @final
-class Parallel(Module):
+class Parallel(Container):
     """Several branches with the same input, whose outputs are added or concatenated along the last axis.
 
     >>> from deltarule import nn
@@ -247,14 +268,16 @@ class Parallel(Module):
         """The element type that the first branch requires."""
         return self.branches[0].input_dtype()
 
-    def config(self) -> dict[str, Any] | None:
-        """Return the configs of the branches and how they are joined."""
-        config = _container_config(self)
-        return None if config is None else {**config, "arguments": {"join": self.join}}
+    @classmethod
+    def from_config(
+        cls, children: dict[str, Any], arguments: dict[str, Any]
+    ) -> Parallel:
+        """Return the branches of a ``config`` in parallel."""
+        return cls(*children.values(), **arguments)
 
 
 @final
-class Heads(Module):
+class Heads(Container):
     """Several heads on the same features, concatenated along the last axis (multi-task learning, Caruana 1997).
 
     The output is the input of ``losses.Multitask``, whose ``outputs`` are the widths of
@@ -297,10 +320,6 @@ class Heads(Module):
             None,
         )
 
-    def config(self) -> dict[str, Any] | None:
-        """Return the configs of the heads by name."""
-        return _container_config(self)
-
 
 def shares_parameters(layers: Sequence[Module]) -> bool:
     """Whether a layer with parameters occurs several times, which a config cannot express.
@@ -312,16 +331,3 @@ def shares_parameters(layers: Sequence[Module]) -> bool:
     """
     learned = [id(layer) for layer in layers if layer.n_parameters]
     return len(set(learned)) < len(learned)
-
-
-def _container_config(container: Module) -> dict[str, Any] | None:
-    """Return the configs of the children by name; None for user-defined classes and for shared layers."""
-    children = container.named_children()
-    configs = {
-        name.removeprefix("branches.").removeprefix("heads."): child.config()
-        for name, child in children
-    }
-    once = len({id(child) for _, child in children}) == len(children)
-    if not once or None in configs.values():
-        return None
-    return {"class": type(container).__name__, "children": configs}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from deltarule.dtypes import BOOL
@@ -16,7 +17,6 @@ from deltarule.nn.layers.spatial import (
     Padding,
     Sizes,
     as_batch,
-    config_sizes,
     format_product,
     format_sizes,
     resolve_padding,
@@ -35,6 +35,11 @@ class Convolution(Module):
     n_axes: ClassVar[int]
     weight: Tensor
     bias: Tensor
+    argument_attributes: ClassVar[Mapping[str, str | None]] = {
+        "kernel_size": "window.kernel",
+        "stride": "window.stride",
+        "dilation": "window.dilation",
+    }
 
     def __init__(
         self,
@@ -111,22 +116,6 @@ class Convolution(Module):
         name = type(self).__name__
         wanted = _channels(self.in_channels)
         return f"Write {name}({shape[-1]}, {self.out_channels}, …), or give it {wanted} (last axis)."
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        w = self.window
-        return {
-            "in_channels": self.in_channels,
-            "out_channels": self.out_channels,
-            "kernel_size": config_sizes(w.kernel),
-            "stride": config_sizes(w.stride),
-            "padding": self.padding,
-            "dilation": config_sizes(w.dilation),
-            "groups": self.groups,
-            "bias": self.has_bias,
-            "init": "auto" if self.init is None else self.init.config(),
-            "bias_init": self.bias_init.config(),
-        }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost: (kernel·channels + 1)·filters parameters."""

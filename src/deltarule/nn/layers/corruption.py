@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, final
+from typing import final
 
 from deltarule.nn.check import number
 from deltarule.nn.context import require
@@ -54,10 +54,6 @@ class GaussianCorruption(Corruption):
             deviation, "GaussianCorruption deviation", 0.0, float("inf")
         )
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"deviation": self.deviation}
-
     def corrupted(
         self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
     ) -> Tensor:
@@ -78,10 +74,6 @@ class MaskingCorruption(Corruption):
         self.probability = number(
             probability, "MaskingCorruption probability", 0.0, 1.0
         )
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"probability": self.probability}
 
     def corrupted(
         self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
@@ -110,10 +102,6 @@ class SaltAndPepper(Corruption):
     def __init__(self, probability: float, low: float = 0.0, high: float = 1.0) -> None:
         self.probability = number(probability, "SaltAndPepper probability", 0.0, 1.0)
         self.low, self.high = float(low), float(high)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"probability": self.probability, "low": self.low, "high": self.high}
 
     def corrupted(
         self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, final
+from collections.abc import Mapping
+from typing import ClassVar, Literal, final
 
 from deltarule.errors import ArgumentError
 from deltarule.nn.check import probability
@@ -22,6 +23,8 @@ ScaleIn = Literal["training", "inference"]
 
 class Dropping(Module):
     """Base class of ``Dropout`` and ``SpatialDropout``: the probability, the scaling and the random mask."""
+
+    argument_attributes: ClassVar[Mapping[str, str | None]] = {"keep_probability": None}
 
     def __init__(
         self,
@@ -66,10 +69,6 @@ class Dropping(Module):
         return where(
             kept, x / self.keep_probability if self.scale_in == "training" else x, 0.0
         )
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"drop_probability": self.drop_probability, "scale_in": self.scale_in}
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: nothing (or a product) at inference, a selection per element in training."""
@@ -147,10 +146,6 @@ class SpatialDropout(Dropping):
         batch, single = as_batch(x, self.n_axes, "SpatialDropout")
         mask_shape = (batch.shape[0], *(1,) * self.n_axes, batch.shape[-1])
         return without_batch(self.dropped(batch, mask_shape), single)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {**super().arguments(), "n_axes": self.n_axes}
 
     def example_rank(self) -> int:
         """One example is (*spatial, channels)."""

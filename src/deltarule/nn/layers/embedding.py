@@ -66,14 +66,6 @@ class Embedding(Module):
             )
         return take(self.weight, x)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "n_words": self.n_words,
-            "n_features": self.n_features,
-            "init": self.init.config(),
-        }
-
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: a table, no operations."""
         return LayerCost(parameters=f"{self.n_words}·{self.n_features}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 from deltarule.nn.context import require
 from deltarule.nn.layer_cost import LayerCost
@@ -28,10 +28,6 @@ class Flatten(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return one vector per example."""
         return x.flatten(0 if require("Flatten").batched is False else 1)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the (empty) constructor arguments."""
-        return {}
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost: no operations, and the product of the sizes."""

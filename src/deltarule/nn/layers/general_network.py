@@ -190,6 +190,13 @@ class GeneralNetwork(Module):
             "children": {f"gates.{i}": gate for i, gate in enumerate(gates)},
         }
 
+    @classmethod
+    def from_config(
+        cls, children: dict[str, Any], arguments: dict[str, Any]
+    ) -> GeneralNetwork:
+        """Return the network with the activations of a ``config``."""
+        return cls(activations=[*children.values()], **arguments)
+
 
 @checks_flags
 def P(  # noqa: N802  # the mathematical notation P(n₀, …, n_D)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 from deltarule.nn.layer_cost import LayerCost
 from deltarule.nn.layers.spatial import as_batch, format_product, without_batch
@@ -35,10 +35,6 @@ class GlobalPooling(Module):
     @abstractmethod
     def over(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
         """Reduce over the given axes."""
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the (empty) constructor arguments."""
-        return {}
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one mean or maximum per channel."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 from deltarule.errors import ArgumentError
 from deltarule.nn import init as initialisers
@@ -106,16 +106,6 @@ class GroupNorm(GroupedNormalisation):
     ) -> None:
         super().__init__(n_groups, n_channels, epsilon, n_axes, scale_and_shift)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "n_groups": self.n_groups,
-            "n_channels": self.n_channels,
-            "epsilon": self.epsilon,
-            "n_axes": self.n_axes,
-            "scale_and_shift": self.scale_and_shift,
-        }
-
     def label(self) -> str:
         """Return ``GroupNorm(6 in 2 groups)``."""
         return f"GroupNorm({self.n_channels} in {self.n_groups} groups)"
@@ -148,15 +138,6 @@ class InstanceNorm(GroupedNormalisation):
         scale_and_shift: bool = False,
     ) -> None:
         super().__init__(n_channels, n_channels, epsilon, n_axes, scale_and_shift)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "n_channels": self.n_channels,
-            "epsilon": self.epsilon,
-            "n_axes": self.n_axes,
-            "scale_and_shift": self.scale_and_shift,
-        }
 
     def label(self) -> str:
         """Return ``InstanceNorm(8)``."""

@@ -80,10 +80,6 @@ class Limited(Activation):
         """Return max(low, min(high, x))."""
         return functional.clip(x, self.low, self.high)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"low": self.low, "high": self.high}
-
 
 @final
 class Clip(Limited):
@@ -128,10 +124,6 @@ class HardSigmoid(Activation):
     def forward(self, x: Tensor) -> Tensor:
         """Return max(0, min(1, slope·x + offset))."""
         return functional.hard_sigmoid(x, self.slope, self.offset)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"slope": self.slope, "offset": self.offset}
 
 
 @final
@@ -191,6 +183,15 @@ class PerNeuron(Module):
             "class": "PerNeuron",
             "children": {f"activations.{i}": c for i, c in enumerate(configs)},
         }
+
+    @classmethod
+    def from_config(
+        cls,
+        children: dict[str, Any],
+        arguments: dict[str, Any],
+    ) -> PerNeuron:
+        """Return the layer with the activations of a ``config``."""
+        return cls([*children.values()], **arguments)
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one evaluation per element."""

@@ -88,16 +88,6 @@ class Linear(Module):
         got = shape[-1]
         return f"Write Linear({got}, {self.out_features}), or insert Linear({got}, {self.in_features}) before it."
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "in_features": self.in_features,
-            "out_features": self.out_features,
-            "bias": self.has_bias,
-            "init": "auto" if self.init is None else self.init.config(),
-            "bias_init": self.bias_init.config(),
-        }
-
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: in_features·out_features + out_features parameters."""
         n, m = self.in_features, self.out_features

@@ -74,15 +74,6 @@ class Maxout(Module):
             axis=-2
         )
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "in_features": self.in_features,
-            "out_features": self.out_features,
-            "pieces": self.pieces,
-            "init": "auto" if self.init is None else self.init.config(),
-        }
-
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: ``pieces`` times that of a linear layer, and the comparisons."""
         n, m, k = self.in_features, self.out_features, self.pieces

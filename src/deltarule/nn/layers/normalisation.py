@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import numpy as np
 
@@ -135,17 +135,6 @@ class BatchNorm(Module):
         self.running_mean.assign(np.zeros(self.n_channels))
         self.running_variance.assign(np.ones(self.n_channels))
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "n_channels": self.n_channels,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "momentum_weighs": self.momentum_weighs,
-            "running_variance_kind": self.running_variance_kind,
-            "scale_and_shift": self.scale_and_shift,
-        }
-
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost at inference: a difference, a product and a sum per element."""
         return LayerCost(
@@ -193,10 +182,6 @@ class LayerNorm(Module):
         return (
             normalize(x, tuple(range(-rank, 0)), self.epsilon) * self.scale + self.shift
         )
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"shape": list(self.shape), "epsilon": self.epsilon}
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: mean, variance and the affine map, eight operations per element."""

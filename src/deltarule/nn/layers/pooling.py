@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from deltarule.errors import ArgumentError, ShapeError
@@ -19,7 +20,6 @@ from deltarule.nn.layers.spatial import (
 )
 from deltarule.nn.layers.window_positions import (
     pooling_window,
-    window_arguments,
     window_label,
     window_positions,
 )
@@ -47,6 +47,11 @@ class Pooling(Module):
     """Base class of pooling over windows; see ``MaxPool2d``."""
 
     n_axes: ClassVar[int]
+    argument_attributes: ClassVar[Mapping[str, str | None]] = {
+        "kernel_size": "window.kernel",
+        "stride": "window.stride",
+        "padding": "window.before",
+    }
 
     def __init__(
         self,
@@ -106,13 +111,6 @@ class Pooling(Module):
         return tuple(
             (p, p + _overhang(int(n), k, s, p)) for n, k, s, (p, _) in per_axis
         )
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            **window_arguments(self.window),
-            "ceil_mode": self.ceil_mode,
-        }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost: about k operations per output."""
@@ -194,10 +192,6 @@ class MaxPooling(Pooling):
     def operations(self, taps: int) -> int:
         """Return taps − 1 comparisons."""
         return taps - 1
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {**super().arguments(), "return_indices": self.return_indices}
 
 
 @final
@@ -281,10 +275,6 @@ class AveragePooling(Pooling):
         )
         return build.divide(mean, share)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {**super().arguments(), "count_include_pad": self.count_include_pad}
-
 
 @final
 class AvgPool1d(AveragePooling):
@@ -365,10 +355,6 @@ class LpPooling(Pooling):
     def operations(self, taps: int) -> int:
         """Return taps powers, taps − 1 sums and a root."""
         return 2 * taps
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"p": self.p, **super().arguments()}
 
 
 @final

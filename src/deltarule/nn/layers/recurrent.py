@@ -123,16 +123,6 @@ class Recurrent(Module):
                 got=show(x.shape),
             )
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "n_inputs": self.n_inputs,
-            "n_hidden": self.n_hidden,
-            "bias": self.has_bias,
-            "init": self.init.config(),
-            "hidden_init": self.hidden_init.config(),
-        }
-
     def cost_of(self, steps: int) -> LayerCost:
         """Return the cost: both products of a step, and about ten operations for each element of the state."""
         gates, n, m = self.recurrence.n_gates, self.n_inputs, self.n_hidden
@@ -218,10 +208,6 @@ class RecurrentLayer(Recurrent):
         if self.returns == "last":
             return hidden[-1]
         return stack(hidden[::-1] if self.reverse else hidden, axis=-2)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {**super().arguments(), "returns": self.returns, "reverse": self.reverse}
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost of all steps."""

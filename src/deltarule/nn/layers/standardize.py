@@ -63,10 +63,6 @@ class Standardize(Module):
                 hint=f"Write Standardize({shape[-1] if shape else 1}).",
             )
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"n_features": self.n_features, "inverse": self.inverse}
-
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: two operations per element."""
         return LayerCost(

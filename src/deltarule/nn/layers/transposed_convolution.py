@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from deltarule.dtypes import BOOL
@@ -15,7 +16,6 @@ from deltarule.nn.layer_cost import Enlargement, LayerCost, distinct_lines
 from deltarule.nn.layers.spatial import (
     Sizes,
     as_batch,
-    config_sizes,
     format_product,
     format_sizes,
     without_batch,
@@ -34,6 +34,7 @@ class TransposedConvolution(Module):
     n_axes: ClassVar[int]
     weight: Tensor
     bias: Tensor
+    argument_attributes: ClassVar[Mapping[str, str | None]] = {"kernel_size": "kernel"}
 
     def __init__(
         self,
@@ -150,22 +151,6 @@ class TransposedConvolution(Module):
     def _paddings(self) -> list[tuple[int, int, int]]:
         """Return (output padding, stride, padding) of each axis."""
         return list(zip(self.output_padding, self.stride, self.padding, strict=True))
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "in_channels": self.in_channels,
-            "out_channels": self.out_channels,
-            "kernel_size": config_sizes(self.kernel),
-            "stride": config_sizes(self.stride),
-            "padding": config_sizes(self.padding),
-            "output_padding": config_sizes(self.output_padding),
-            "dilation": config_sizes(self.dilation),
-            "groups": self.groups,
-            "bias": self.has_bias,
-            "init": "auto" if self.init is None else self.init.config(),
-            "bias_init": self.bias_init.config(),
-        }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost; every input is multiplied by a whole kernel."""

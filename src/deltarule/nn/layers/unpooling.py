@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar, final
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, final
 
 from deltarule.errors import ShapeError
 from deltarule.graph import build
@@ -16,7 +16,6 @@ from deltarule.nn.layers.spatial import (
 )
 from deltarule.nn.layers.window_positions import (
     pooling_window,
-    window_arguments,
     window_label,
     window_positions,
 )
@@ -32,6 +31,11 @@ class MaxUnpooling(Module):
     """Base class of ``MaxUnpool1d``, ``MaxUnpool2d`` and ``MaxUnpool3d``; see ``MaxUnpool2d``."""
 
     n_axes: ClassVar[int]
+    argument_attributes: ClassVar[Mapping[str, str | None]] = {
+        "kernel_size": "window.kernel",
+        "stride": "window.stride",
+        "padding": "window.before",
+    }
 
     def __init__(
         self,
@@ -120,13 +124,6 @@ class MaxUnpooling(Module):
             slice(a, size - b) for size, (a, b) in zip(padded, borders, strict=True)
         )
         return whole[(slice(None), *inner)]
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            **window_arguments(self.window),
-            "output_size": None if self.output_size is None else list(self.output_size),
-        }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost: each value is compared with the positions of its window."""

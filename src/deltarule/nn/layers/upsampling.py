@@ -12,7 +12,6 @@ from deltarule.nn.layer_cost import Enlargement, LayerCost, Window, distinct_lin
 from deltarule.nn.layers.spatial import (
     Sizes,
     as_batch,
-    config_sizes,
     format_sizes,
     without_batch,
 )
@@ -81,14 +80,6 @@ class Upsampling(Module):
         share = (places - low).reshape(-1, *(1,) * (x.ndim - axis - 1))
         weight = tensor(share.astype(x.dtype.name if x.dtype.is_float else "float32"))
         return take(x, low, axis) * (1 - weight) + take(x, high, axis) * weight
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {
-            "factor": config_sizes(self.factor),
-            "interpolation": self.interpolation,
-            "align_corners": self.align_corners,
-        }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost; linear interpolation takes three operations per axis and pixel."""
@@ -177,10 +168,6 @@ class Shuffle(Module):
 
     def __init__(self, factor: int) -> None:
         self.factor = whole_number(factor, "factor", 1)
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments as plain data."""
-        return {"factor": self.factor}
 
     def example_rank(self) -> int:
         """One example is (height, width, channels)."""

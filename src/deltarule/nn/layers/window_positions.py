@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from deltarule.errors import ShapeError
 from deltarule.nn.layer_cost import Window
-from deltarule.nn.layers.spatial import Sizes, config_sizes, format_sizes
+from deltarule.nn.layers.spatial import Sizes, format_sizes
 from deltarule.shapes import Shape, is_static, show, spatial_tuple, window_count
 from deltarule.tensor.tensor import Tensor, tensor
 
@@ -27,15 +25,6 @@ def pooling_window(
         steps = spatial_tuple(stride, n_axes, "stride", minimum=1)
     borders = spatial_tuple(padding, n_axes, "padding")
     return Window(kernel, steps, (1,) * n_axes, tuple((p, p) for p in borders))
-
-
-def window_arguments(window: Window) -> dict[str, Any]:
-    """Return the constructor arguments of a pooling window as plain data."""
-    return {
-        "kernel_size": config_sizes(window.kernel),
-        "stride": config_sizes(window.stride),
-        "padding": config_sizes(tuple(p for p, _ in window.padding)),
-    }
 
 
 def window_label(window: Window) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from deltarule import losses, train
-from deltarule.arguments import names_arguments
+from deltarule.arguments import names_arguments, with_current_names
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError, ShapeError
 from deltarule.flags import checks_flags
@@ -17,6 +18,7 @@ from deltarule.nn import context as contexts
 from deltarule.nn.context import ForwardContext, LayerCall, Record
 from deltarule.nn.layer_cost import LayerCost
 from deltarule.nn.module import document, effects, shape_errors
+from deltarule.nn.module.arguments import constructor_arguments, is_built_in
 from deltarule.nn.module.tree import Tree
 from deltarule.nn.summary.summary import Summary, summarize
 from deltarule.optim import Optimizer
@@ -63,6 +65,9 @@ class Module(Tree):
     ['inner.weight', 'inner.bias']
     """
 
+    # parameter of the constructor → attribute that holds it, where the names differ (None: not saved)
+    argument_attributes: ClassVar[Mapping[str, str | None]] = {}
+
     # ---------------------------------------------------------------- overridden by subclasses
 
     def _no_forward(self, *inputs: Any) -> Any:
@@ -77,8 +82,14 @@ class Module(Tree):
     forward: Callable[..., Any] = _no_forward
 
     def arguments(self) -> dict[str, Any] | None:
-        """Return the constructor arguments of this layer as plain data; None for a user-defined class."""
-        return None
+        """Return the constructor arguments of this layer as plain data; None for a user-defined class.
+
+        The arguments of a built-in layer are the attributes with the names of the constructor's parameters, or with
+        those of ``argument_attributes``.
+        """
+        if not is_built_in(type(self)):
+            return None
+        return constructor_arguments(self, self.argument_attributes)
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # subclasses use them
         """Return the cost of this layer for one example, for ``summary``.
@@ -434,6 +445,13 @@ class Module(Tree):
             if arguments is None
             else {"class": type(self).__name__, "arguments": arguments}
         )
+
+    @classmethod
+    def from_config(cls, children: dict[str, Any], arguments: dict[str, Any]) -> Module:
+        """Return the module of a ``config``: its submodules by name, and its constructor arguments."""
+        known = with_current_names(signature(cls.__init__).parameters, arguments)
+        module: Module = cls(**children, **known)
+        return module
 
     def __repr__(self) -> str:
         children = self.named_children()
