@@ -96,6 +96,10 @@ RENAMED_CLASSES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+# Layers that files may name by another class name: old name → new name.
+RENAMED_LAYERS: Final[Mapping[str, str]] = {"Sign": "BipolarStep"}
+
+
 class _Alias(Loader):
     """Loader that returns the module of another name."""
 
@@ -131,6 +135,16 @@ class _Finder(MetaPathFinder):
         return importlib.util.spec_from_loader(fullname, _Alias(new))
 
 
+def warn_former(former: str, now: str) -> None:
+    """Warn the caller's caller of a former name.
+
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     warn_former("Layer.account", "layer_cost")
+    """
+    warnings.warn(f"{former} is now {now}", DeprecationWarning, stacklevel=3)
+
+
 def former_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     """Return a ``__getattr__`` for a module: attributes under the names that they had in earlier releases.
 
@@ -152,7 +166,7 @@ def former_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         place, _, attribute = names[name].partition(":")
         now = f"{place}.{attribute}" if attribute else place
-        warnings.warn(f"{module}.{name} is now {now}", DeprecationWarning, stacklevel=2)
+        warn_former(f"{module}.{name}", now)
         found = importlib.import_module(place)
         return getattr(found, attribute) if attribute else found
 

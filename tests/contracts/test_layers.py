@@ -187,7 +187,7 @@ CASES = [
     Case(lambda: nn.LayerNorm((7, 6, 4)), IMAGE, "images"),
     Case(nn.Identity, VECTOR),
     Case(nn.Step, VECTOR, smooth=False),
-    Case(nn.Sign, VECTOR, smooth=False),
+    Case(nn.BipolarStep, VECTOR, smooth=False),
     Case(nn.ReLU, VECTOR),
     Case(lambda: nn.LeakyReLU(0.1), VECTOR),
     Case(nn.PReLU, VECTOR),

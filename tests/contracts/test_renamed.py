@@ -14,7 +14,10 @@ import pytest
 
 import deltarule as dr
 from deltarule import learners, nn
-from deltarule.renamed import NEW_NAMES, RENAMED_CLASSES
+from deltarule.nn import saving
+from deltarule.nn.layer_cost import LayerCost
+from deltarule.renamed import NEW_NAMES, RENAMED_CLASSES, RENAMED_LAYERS
+from deltarule.shapes import Shape
 
 OLD_NAMES = {new: old for old, new in NEW_NAMES.items()}
 
@@ -110,6 +113,13 @@ def test_renamed_classes_are_found_in_modules_that_moved(module: str) -> None:
     ("module", "former", "current"),
     [
         ("deltarule.nn", "save", "deltarule.nn.saving"),
+        ("deltarule.nn", "Sign", "deltarule.nn.BipolarStep"),
+        ("deltarule.nn", "sign", "deltarule.nn.bipolar_step"),
+        (
+            "deltarule.nn.layers.activation",
+            "Sign",
+            "deltarule.nn.layers.activation.BipolarStep",
+        ),
         ("deltarule.nn.module", "Module", "deltarule.nn.module.module.Module"),
         ("deltarule.nn.summary", "Summary", "deltarule.nn.summary.summary.Summary"),
         ("deltarule.optim", "Averaged", "deltarule.optim.EMA"),
@@ -124,3 +134,31 @@ def test_former_names_of_attributes_are_found_with_a_warning(
     assert (getattr(found, "__qualname__", None) or found.__name__) in current
     with pytest.raises(AttributeError, match=f"{module}.*no attribute 'nothing'"):
         importlib.import_module(module).nothing  # noqa: B018  # looked up, not used
+
+
+def test_files_with_a_former_name_of_a_layer_are_read() -> None:
+    for former, current in RENAMED_LAYERS.items():
+        layer = saving.build({"class": former, "arguments": {}})
+        assert type(layer).__name__ == current
+
+
+def test_a_former_name_of_a_method_is_called_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match="Linear.account is now layer_cost"):
+        cost = nn.Linear(3, 2).account((3,), (2,))
+    assert cost == nn.Linear(3, 2).layer_cost((3,), (2,))
+
+
+def test_a_former_name_of_a_method_may_be_overridden() -> None:
+    with pytest.warns(DeprecationWarning, match="Doubled.account is now layer_cost"):
+
+        class Doubled(nn.Activation):
+            def forward(self, x: dr.Tensor) -> dr.Tensor:
+                return x + x
+
+            def account(self, inputs: Shape, output: Shape) -> LayerCost:
+                with pytest.warns(DeprecationWarning, match="layer_cost"):
+                    inherited = super().account(inputs, output)
+                assert inherited.flops is not None
+                return LayerCost(flops=7 * inherited.flops)
+
+    assert Doubled().summary((3,)).rows[-1].flops == 21

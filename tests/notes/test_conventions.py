@@ -40,9 +40,9 @@ def test_sigmoid_and_tanh() -> None:
 
 @pytest.mark.notes("X-22")
 def test_steps_at_zero() -> None:
-    assert nn.step(np.zeros(1)).tolist() == [1.0] and nn.sign(np.zeros(1)).tolist() == [
-        1.0
-    ]  # of the notes
+    assert nn.step(np.zeros(1)).tolist() == [1.0] and nn.bipolar_step(
+        np.zeros(1)
+    ).tolist() == [1.0]  # of the notes
     assert dr.sign(np.zeros(1)).tolist() == [0.0]  # of mathematics
 
 

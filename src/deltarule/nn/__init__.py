@@ -15,6 +15,7 @@ from deltarule.nn.layers.activation import (
     GELU,
     SELU,
     Activation,
+    BipolarStep,
     Function,
     Identity,
     LeakyReLU,
@@ -23,13 +24,12 @@ from deltarule.nn.layers.activation import (
     PReLU,
     ReLU,
     Sigmoid,
-    Sign,
     SiLU,
     Softmax,
     Softplus,
     Step,
     Tanh,
-    sign,
+    bipolar_step,
     step,
 )
 from deltarule.nn.layers.attention import (
@@ -132,6 +132,7 @@ __all__ = [
     "AvgPool2d",
     "AvgPool3d",
     "BatchNorm",
+    "BipolarStep",
     "Clip",
     "Conv1d",
     "Conv2d",
@@ -191,7 +192,6 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
-    "Sign",
     "SinusoidalPositions",
     "Skip",
     "Softmax",
@@ -211,6 +211,7 @@ __all__ = [
     "add_penalty",
     "affine_map",
     "apply_kernel",
+    "bipolar_step",
     "clip",
     "context",
     "cube",
@@ -231,7 +232,6 @@ __all__ = [
     "scaled_dot_product_attention",
     "selu",
     "sigmoid",
-    "sign",
     "silu",
     "softmax",
     "softplus",
@@ -242,4 +242,11 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = former_names(__name__, {"save": "deltarule.nn.saving"})
+    __getattr__ = former_names(
+        __name__,
+        {
+            "Sign": "deltarule.nn:BipolarStep",
+            "save": "deltarule.nn.saving",
+            "sign": "deltarule.nn:bipolar_step",
+        },
+    )

@@ -17,7 +17,7 @@ class Layer(Protocol):
         """Return the short form of the layer in summaries and errors."""
         ...
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost of this layer for one example."""
         ...
 

@@ -36,7 +36,7 @@ class Enlargement:
     """How a layer upsamples: outputs per input, and inputs that one output depends on, per axis.
 
     >>> from deltarule import nn
-    >>> nn.Upsample2d(2, "linear").account((4, 4, 3), (8, 8, 3)).enlargement
+    >>> nn.Upsample2d(2, "linear").layer_cost((4, 4, 3), (8, 8, 3)).enlargement
     Enlargement(factor=(2, 2), seen=(2, 2))
     """
 
@@ -58,7 +58,7 @@ class LayerCost:
         enlargement: The upsampling; None for a layer that does not enlarge images.
 
     >>> from deltarule import nn
-    >>> cost = nn.Linear(3, 2).account((3,), (2,))
+    >>> cost = nn.Linear(3, 2).layer_cost((3,), (2,))
     >>> cost.parameters, cost.flops
     ('3·2 + 2', 12)
     """

@@ -22,6 +22,7 @@ from deltarule.nn import layers
 from deltarule.nn.layers.activation import Function
 from deltarule.nn.module import state_dict
 from deltarule.nn.module.module import Module
+from deltarule.renamed import RENAMED_LAYERS
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import count, show
 from deltarule.train import History, checkpoint
@@ -57,6 +58,7 @@ def register(name: str, make: Factory) -> None:
 
 def _factory(name: str) -> Factory | None:
     """Return the function that makes a module from children and arguments, or None for an unknown class."""
+    name = RENAMED_LAYERS.get(name, name)
     package, dot, _ = name.partition(".")
     if dot and package in _PACKAGES and name not in _REGISTERED:
         importlib.import_module(f"deltarule.{package}")

@@ -100,7 +100,7 @@ TABLE: dict[str, tuple[nn.Module, Any, Any]] = {
     ),
     "ACT-17": (nn.Cubic(), X**3, 3 * X**2),
     "ACT-02": (nn.Step(), X >= 0, np.zeros(9)),
-    "ACT-03": (nn.Sign(), np.where(X >= 0, 1, -1), np.zeros(9)),
+    "ACT-03": (nn.BipolarStep(), np.where(X >= 0, 1, -1), np.zeros(9)),
 }
 
 

@@ -257,8 +257,8 @@ def test_pooling() -> None:
 def test_steps_learned_slopes_and_activations_of_ones_own() -> None:
     x = dr.tensor(np.array([-2.0, 0.0, 3.0]))
     assert nn.Step()(x).tolist() == [0, 1, 1]
-    assert nn.Sign()(x).tolist() == [-1, 1, 1]
-    for layer in (nn.Step(), nn.Sign()):
+    assert nn.BipolarStep()(x).tolist() == [-1, 1, 1]
+    for layer in (nn.Step(), nn.BipolarStep()):
         assert not dr.grad(layer(x).sum(), x).numpy().any()
     prelu = nn.PReLU(alpha=0.5).astype("float64")
     pull = dr.tensor(np.array([1.0, 1.0, 10.0]))

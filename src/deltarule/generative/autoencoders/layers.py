@@ -73,7 +73,7 @@ class Unflatten(nn.Module):
             )
         return x.reshape(*x.shape[:-1], *self.shape)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the arithmetic of the sizes."""
         return LayerCost(how=f"{inputs[-1]} = {'·'.join(map(str, output))}")
 
@@ -116,7 +116,7 @@ class Unpool2d(nn.Module):
         )
         return spread.reshape(n, height * f, width * f, channels)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the arithmetic of the sizes."""
         del output
         return LayerCost(how=f"{inputs[0]}·{self.factor} = {inputs[0] * self.factor}")
@@ -174,7 +174,7 @@ class ConditionPlanes(nn.Module):
         """Return ``ConditionPlanes(10)``."""
         return f"ConditionPlanes({self.condition_size})"
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the arithmetic of the number of channels."""
         del inputs
         return LayerCost(

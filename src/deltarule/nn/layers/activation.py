@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
@@ -12,6 +12,7 @@ from deltarule.nn.check import whole_number
 from deltarule.nn.init import Initializer
 from deltarule.nn.layer_cost import LayerCost
 from deltarule.nn.module.module import Module
+from deltarule.renamed import former_names
 from deltarule.shapes import Shape, count, show
 from deltarule.tensor import functional
 from deltarule.tensor.functional import TensorLike
@@ -51,10 +52,12 @@ def step(x: TensorLike) -> Tensor:
     return (given >= 0).astype(given.dtype if given.dtype.is_float else "float32")
 
 
-def sign(x: TensorLike) -> Tensor:
-    """+1 where x ≥ 0, −1 elsewhere; derivative 0 (unlike ``dr.sign``, which is 0 at 0).
+def bipolar_step(x: TensorLike) -> Tensor:
+    """Bipolar step: +1 where x ≥ 0, −1 elsewhere; derivative 0 (Rosenblatt 1958).
 
-    >>> sign([-3.0, 0.0]).tolist()
+    At 0 it is +1, as the perceptron's decision rule is; ``dr.sign`` is 0 there.
+
+    >>> bipolar_step([-3.0, 0.0]).tolist()
     [-1.0, 1.0]
     """
     return step(x) * 2 - 1
@@ -70,7 +73,7 @@ class Activation(Module):
     [9.0]
     """
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one evaluation per element."""
         return LayerCost(flops=count(output))
 
@@ -110,7 +113,7 @@ class Identity(Activation):
         """Return x."""
         return x
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: nothing is computed."""
         return LayerCost()
 
@@ -129,16 +132,18 @@ class Step(Activation):
 
 
 @final
-class Sign(Activation):
-    """+1 where x ≥ 0, −1 elsewhere; derivative 0.
+class BipolarStep(Activation):
+    """Bipolar step: +1 where x ≥ 0, −1 elsewhere; derivative 0 (Rosenblatt 1958).
 
-    >>> Sign()([-3.0, 0.0]).tolist()
+    At 0 it is +1, as the perceptron's decision rule is; ``dr.sign`` is 0 there.
+
+    >>> BipolarStep()([-3.0, 0.0]).tolist()
     [-1.0, 1.0]
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ±1."""
-        return sign(x)
+        return bipolar_step(x)
 
 
 @final
@@ -201,7 +206,7 @@ class PReLU(Rectifier):
             )
         return functional.prelu(x, self.alpha)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one α per channel, one evaluation per element."""
         return LayerCost(parameters=str(self.n_channels), flops=count(output))
 
@@ -395,3 +400,9 @@ class Function(Module):
 
 
 check_calls(__name__)
+
+if not TYPE_CHECKING:
+    __getattr__ = former_names(  # for pickles
+        __name__,
+        {"Sign": f"{__name__}:BipolarStep", "sign": f"{__name__}:bipolar_step"},
+    )

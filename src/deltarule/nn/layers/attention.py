@@ -182,7 +182,7 @@ class MultiHeadAttention(Module):
         rank = heads.ndim
         return heads.permute(*range(rank - 3), rank - 2, rank - 3, rank - 1)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: four maps, and products of all pairs of positions."""
         n, e = int(inputs[0]), self.n_features
         softmaxes = 5 * n * n * self.n_heads

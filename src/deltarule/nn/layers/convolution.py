@@ -117,7 +117,7 @@ class Convolution(Module):
         wanted = _channels(self.in_channels)
         return f"Write {name}({shape[-1]}, {self.out_channels}, …), or give it {wanted} (last axis)."
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost: (kernel·channels + 1)·filters parameters."""
         depth = self.in_channels // self.groups
         taps = "·".join(map(str, (*self.window.kernel, depth)))

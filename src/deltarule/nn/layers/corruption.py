@@ -27,7 +27,7 @@ class Corruption(Module):
             return x
         return self.corrupted(x, *context.draw(type(self).__name__))
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: nothing at inference, one operation per element in training."""
         return LayerCost(flops=count(output))
 

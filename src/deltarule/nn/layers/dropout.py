@@ -70,7 +70,7 @@ class Dropping(Module):
             kept, x / self.keep_probability if self.scale_in == "training" else x, 0.0
         )
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: nothing (or a product) at inference, a selection per element in training."""
         return LayerCost(flops=count(output))
 

@@ -66,7 +66,7 @@ class Embedding(Module):
             )
         return take(self.weight, x)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: a table, no operations."""
         return LayerCost(parameters=f"{self.n_words}·{self.n_features}")
 

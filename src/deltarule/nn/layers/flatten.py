@@ -29,7 +29,7 @@ class Flatten(Module):
         """Return one vector per example."""
         return x.flatten(0 if require("Flatten").batched is False else 1)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost: no operations, and the product of the sizes."""
         return LayerCost(
             how=f"{'·'.join(map(str, inputs))} = {output[0]}" if len(inputs) > 1 else ""

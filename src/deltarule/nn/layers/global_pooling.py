@@ -36,7 +36,7 @@ class GlobalPooling(Module):
     def over(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
         """Reduce over the given axes."""
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one mean or maximum per channel."""
         return LayerCost(
             how=f"{self.word} over {format_product(inputs[:-1])}",

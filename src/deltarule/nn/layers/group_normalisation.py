@@ -60,7 +60,7 @@ class GroupedNormalisation(Module):
             normal = normal * self.scale + self.shift
         return without_batch(normal, single)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: mean, variance and the affine map, eight operations per element."""
         parameters = f"2·{self.n_channels}" if self.scale_and_shift else ""
         return LayerCost(

@@ -193,7 +193,7 @@ class PerNeuron(Module):
         """Return the layer with the activations of a ``config``."""
         return cls([*children.values()], **arguments)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one evaluation per element."""
         return LayerCost(flops=count(output))
 

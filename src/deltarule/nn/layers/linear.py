@@ -88,7 +88,7 @@ class Linear(Module):
         got = shape[-1]
         return f"Write Linear({got}, {self.out_features}), or insert Linear({got}, {self.in_features}) before it."
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: in_features·out_features + out_features parameters."""
         n, m = self.in_features, self.out_features
         rows = 1

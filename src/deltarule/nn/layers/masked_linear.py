@@ -217,7 +217,7 @@ class MaskedLinear(Module):
             "bias_init": self.bias_init.config(),
         }
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one parameter per edge and per bias, and flops for existing edges."""
         rows = 1
         for size in output[:-1]:

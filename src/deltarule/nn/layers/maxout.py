@@ -74,7 +74,7 @@ class Maxout(Module):
             axis=-2
         )
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: ``pieces`` times that of a linear layer, and the comparisons."""
         n, m, k = self.in_features, self.out_features, self.pieces
         rows = 1

@@ -135,7 +135,7 @@ class BatchNorm(Module):
         self.running_mean.assign(np.zeros(self.n_channels))
         self.running_variance.assign(np.ones(self.n_channels))
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost at inference: a difference, a product and a sum per element."""
         return LayerCost(
             parameters=f"2·{self.n_channels}" if self.scale_and_shift else "",
@@ -183,7 +183,7 @@ class LayerNorm(Module):
             normalize(x, tuple(range(-rank, 0)), self.epsilon) * self.scale + self.shift
         )
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: mean, variance and the affine map, eight operations per element."""
         return LayerCost(
             parameters=f"2·{'·'.join(map(str, self.shape))}",

@@ -112,7 +112,7 @@ class Pooling(Module):
             (p, p + _overhang(int(n), k, s, p)) for n, k, s, (p, _) in per_axis
         )
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost: about k operations per output."""
         w = self.window
         fitted = Window(w.kernel, w.stride, w.dilation, self.borders(inputs[:-1]))

@@ -155,7 +155,7 @@ class RecurrentCell(Recurrent):
         )
         return after if len(after) > 1 else after[0]
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost of one step."""
         return self.cost_of(1)
 
@@ -209,7 +209,7 @@ class RecurrentLayer(Recurrent):
             return hidden[-1]
         return stack(hidden[::-1] if self.reverse else hidden, axis=-2)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost of all steps."""
         return self.cost_of(int(inputs[0]))
 

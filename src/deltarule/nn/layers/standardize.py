@@ -63,7 +63,7 @@ class Standardize(Module):
                 hint=f"Write Standardize({shape[-1] if shape else 1}).",
             )
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: two operations per element."""
         return LayerCost(
             how="σx + μ" if self.inverse else "(x − μ)/σ", flops=2 * count(output)

@@ -148,7 +148,7 @@ class SinusoidalPositions(Module):
         table = pairs.reshape(len(angles), self.n_features)
         return x + tensor(table.astype(x.dtype.name if x.dtype.is_float else "float32"))
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: one sum per element."""
         return LayerCost(flops=count(output))
 

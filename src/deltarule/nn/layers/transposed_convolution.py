@@ -152,7 +152,7 @@ class TransposedConvolution(Module):
         """Return (output padding, stride, padding) of each axis."""
         return list(zip(self.output_padding, self.stride, self.padding, strict=True))
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost; every input is multiplied by a whole kernel."""
         depth = self.out_channels // self.groups
         taps = "·".join(map(str, (*self.kernel, self.in_channels, depth)))

@@ -125,7 +125,7 @@ class MaxUnpooling(Module):
         )
         return whole[(slice(None), *inner)]
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost: each value is compared with the positions of its window."""
         lines = [
             f"({n} − 1)·{s} + {k} − 2·{p} = {size}"

@@ -81,7 +81,7 @@ class Upsampling(Module):
         weight = tensor(share.astype(x.dtype.name if x.dtype.is_float else "float32"))
         return take(x, low, axis) * (1 - weight) + take(x, high, axis) * weight
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the cost; linear interpolation takes three operations per axis and pixel."""
         sizes = [
             f"{n}·{f} = {n * f}" for n, f in zip(inputs[:-1], self.factor, strict=True)
@@ -203,7 +203,7 @@ class PixelShuffle(Shuffle):
         apart = batch.reshape(n, height, width, c, r, r).permute(0, 1, 4, 2, 5, 3)
         return without_batch(apart.reshape(n, height * r, width * r, c), single)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the arithmetic of the sizes; no operations."""
         r = self.factor
         how = f"{inputs[0]}·{r} = {output[0]}, {inputs[1]}·{r} = {output[1]}, {inputs[2]}/{r * r} = {output[2]}"
@@ -235,7 +235,7 @@ class PixelUnshuffle(Shuffle):
         smaller = apart.reshape(n, height // r, width // r, channels * r * r)
         return without_batch(smaller, single)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:
         """Return the arithmetic of the sizes; no operations."""
         r = self.factor
         how = f"{inputs[0]}/{r} = {output[0]}, {inputs[1]}/{r} = {output[1]}, {inputs[2]}·{r * r} = {output[2]}"

@@ -22,6 +22,7 @@ from deltarule.nn.module.arguments import constructor_arguments, is_built_in
 from deltarule.nn.module.tree import Tree
 from deltarule.nn.summary.summary import Summary, summarize
 from deltarule.optim import Optimizer
+from deltarule.renamed import warn_former
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import TensorLike, as_tensor
@@ -91,7 +92,7 @@ class Module(Tree):
             return None
         return constructor_arguments(self, self.argument_attributes)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # subclasses use them
+    def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # subclasses use them
         """Return the cost of this layer for one example, for ``summary``.
 
         Args:
@@ -99,6 +100,23 @@ class Module(Tree):
             output: Shape of the output, without the batch axis.
         """
         return LayerCost(flops=None)
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+        """Return ``layer_cost``: the former name, which subclasses may still override."""
+        warn_former(f"{type(self).__name__}.account", "layer_cost")
+        kinds = (vars(kind) for kind in type(self).__mro__ if kind is not Module)
+        own = (
+            kind["layer_cost"]
+            for kind in kinds
+            if "account" not in kind and "layer_cost" in kind
+        )
+        return cast("LayerCost", next(own, Module.layer_cost)(self, inputs, output))
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "account" in vars(cls) and "layer_cost" not in vars(cls):
+            warn_former(f"{cls.__name__}.account", "layer_cost")
+            type.__setattr__(cls, "layer_cost", vars(cls)["account"])
 
     def example_rank(self) -> int | None:
         """Return the number of axes of one example (an input with one more is a batch), or None if any is accepted."""

@@ -76,7 +76,7 @@ def advice(error: DeltaruleError, trail: Sequence[LayerCall]) -> str:
     if not error.hint or not trail:
         return error.hint
     last = trail[-1]
-    cost = last.layer.account(last.input_shape, last.output_shape)
+    cost = last.layer.layer_cost(last.input_shape, last.output_shape)
     if "=" in cost.how and cost.window is None:
         return f"{last.layer.label()} gives {cost.how}: {error.hint[0].lower()}{error.hint[1:]}"
     return error.hint

@@ -21,7 +21,9 @@ def fitting_inputs(
     wants_features = expected is not None and "feature" in error.expected
     if len(example) < 2 or not trail or not wants_features:
         return []
-    costs = [call.layer.account(call.input_shape, call.output_shape) for call in trail]
+    costs = [
+        call.layer.layer_cost(call.input_shape, call.output_shape) for call in trail
+    ]
     windows = [cost.window for cost in costs]
     last_image = next(
         (

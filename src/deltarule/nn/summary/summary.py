@@ -212,7 +212,7 @@ def _rows(trail: Sequence[LayerCall], fields: ReceptiveFields) -> list[Row]:
     first: dict[int, int] = {}
     for number, call in enumerate(trail, start=1):
         layer, output = call.layer, call.output_shape
-        cost = layer.account(call.input_shape, output)
+        cost = layer.layer_cost(call.input_shape, output)
         n_parameters = sum(count(shape) for shape in layer.parameter_shapes().values())
         known = first.setdefault(id(layer), number)
         rows.append(

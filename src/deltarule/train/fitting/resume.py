@@ -17,6 +17,7 @@ from deltarule.arguments import with_current_names
 from deltarule.backends.given import check_arrays
 from deltarule.errors import ArgumentError, CheckpointError, ShapeError, whole_number
 from deltarule.optim.recipe import with_current_names as current_optimizer
+from deltarule.renamed import RENAMED_LAYERS
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.train import checkpoint
@@ -259,10 +260,12 @@ def _require_same_run(
 
 
 def _current_architecture(kept: Any, now: Any) -> Any:
-    """Return a saved architecture with the current names of arguments, which are those of ``now``."""
+    """Return a saved architecture with the current names of classes, and of arguments as in ``now``."""
     if not isinstance(kept, dict) or not isinstance(now, dict):
         return kept
     current = dict(kept)
+    if "class" in kept:
+        current["class"] = RENAMED_LAYERS.get(kept["class"], kept["class"])
     if "arguments" in kept:
         current["arguments"] = with_current_names(
             now.get("arguments", {}), kept["arguments"]
