@@ -23,6 +23,7 @@ __all__ = [
     "GELU",
     "SELU",
     "Activation",
+    "BipolarStep",
     "Function",
     "Identity",
     "LeakyReLU",
@@ -32,12 +33,11 @@ __all__ = [
     "ReLU",
     "SiLU",
     "Sigmoid",
-    "Sign",
     "Softmax",
     "Softplus",
     "Step",
     "Tanh",
-    "sign",
+    "bipolar_step",
     "step",
 ]
 
