@@ -330,7 +330,9 @@ def to_text(formula: Formula) -> str:
     if isinstance(formula, Fraction):
         is_product = _is_product(formula.over)
         over = to_text(formula.over) if is_product else _parenthesised(formula.over)
-        return f"{over}/{_parenthesised(formula.under)}"
+        is_root = isinstance(formula.under, Root)
+        under = to_text(formula.under) if is_root else _parenthesised(formula.under)
+        return f"{over}/{under}"
     if isinstance(formula, Root):
         return f"√{_parenthesised(formula.body)}"
     if isinstance(formula, Accent):

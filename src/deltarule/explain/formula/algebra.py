@@ -7,10 +7,20 @@ and diagonal matrices recognised.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from fractions import Fraction
 
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.explain.formula.coefficients import (
+    common_shape,
+    exact,
+    factors_of,
+    is_constant,
+    lifted,
+    number,
+    split,
+    unwrapped,
+)
+from deltarule.explain.formula.constants import root_of_number, with_one_root
 from deltarule.explain.formula.term import (
     Coefficient,
     Diagonal,
@@ -25,74 +35,33 @@ from deltarule.explain.formula.term import (
     cost,
     is_number,
 )
-from deltarule.shapes import Shape, show
+from deltarule.shapes import show
 
+__all__ = [
+    "add",
+    "common_factor",
+    "common_shape",
+    "diagonal",
+    "divide",
+    "exact",
+    "expanded",
+    "factors_of",
+    "is_constant",
+    "is_identity",
+    "lifted",
+    "matmul",
+    "multiply",
+    "negate",
+    "number",
+    "power",
+    "scale",
+    "split",
+    "subtract",
+    "total",
+    "transpose",
+    "unwrapped",
+]
 _ONE = Fraction(1)
-_LARGE = 1e9  # larger numbers are written with a power of ten
-
-
-def exact(value: float) -> Coefficient:
-    """Return a short fraction that equals the number, else the number."""
-    if value != value or value in (float("inf"), float("-inf")):
-        return value
-    short = Fraction(value).limit_denominator(1000)
-    return short if float(short) == value and abs(value) < _LARGE else float(value)
-
-
-def number(value: Coefficient, shape: Shape = ()) -> Product:
-    """Return a number, or an array filled with it."""
-    return Product(value, (), shape)
-
-
-def is_constant(term: Term, value: Coefficient | None = None) -> bool:
-    """Whether a term is a number (that number) or an array filled with it."""
-    return (
-        isinstance(term, Product)
-        and not term.factors
-        and (value is None or term.coefficient == value)
-    )
-
-
-def common_shape(shapes: Sequence[Shape]) -> Shape:
-    """Return the one shape of an element-wise operation; single entries go with everything."""
-    result: Shape = ()
-    for shape in shapes:
-        if is_number(shape):
-            result = shape if len(shape) > len(result) and is_number(result) else result
-        elif is_number(result) or shape == result:
-            result = shape
-        else:
-            raise ShapeError(
-                "element-wise operation",
-                expected=f"the shape {show(result)}",
-                got=show(shape),
-            )
-    return result
-
-
-def split(term: Term) -> tuple[Coefficient, Term]:
-    """Split off the coefficient."""
-    if isinstance(term, Product) and term.coefficient != 1:
-        return term.coefficient, unwrapped(Product(_ONE, term.factors, term.shape))
-    return _ONE, term
-
-
-def unwrapped(product: Product) -> Term:
-    """Return the factor that a product consists of, if it is only that."""
-    if product.coefficient == 1 and len(product.factors) == 1:
-        factor, exponent = product.factors[0]
-        if exponent == 1 and (factor.shape == product.shape or product.shape == ()):
-            return factor
-    return product
-
-
-def lifted(term: Term, shape: Shape) -> Term:
-    """Repeat a single entry to a shape."""
-    if term.shape == shape or not is_number(term.shape):
-        return term
-    if isinstance(term, Product):
-        return Product(term.coefficient, term.factors, shape)
-    return Product(_ONE, ((term, _ONE),), shape)
 
 
 def _key(term: Term) -> Term:
@@ -132,9 +101,10 @@ def add(*terms: Term) -> Term:
     first = next((i for i, part in enumerate(kept) if split(part)[0] >= 0), 0)
     ordered = (kept[first], *kept[:first], *kept[first + 1 :])
     leading = split(ordered[0])[0]
-    shared: Coefficient = -leading if leading < 0 else leading
-    if shared != 1 and all(
-        abs(split(part)[0]) == shared for part in ordered
+    below = all(split(part)[0] < 0 for part in ordered)
+    shared: Coefficient = leading if leading > 0 or below else -leading
+    if abs(shared) != 1 and all(
+        abs(split(part)[0]) == abs(shared) for part in ordered
     ):  # 2a − 2b = 2(a − b)
         inner = Sum(tuple(scale(1 / shared, part) for part in ordered), shape)
         return Product(shared, ((inner, _ONE),), shape)
@@ -191,7 +161,10 @@ def scale(coefficient: Coefficient, term: Term) -> Term:
     if coefficient == 0:
         return number(Fraction(0), term.shape)
     if isinstance(term, Product):
-        front, factors = _without_sign(coefficient * term.coefficient, term.factors)
+        front, powers = with_one_root(
+            coefficient * term.coefficient, dict(term.factors)
+        )
+        front, factors = _without_sign(front, tuple(powers.items()))
         return unwrapped(Product(front, factors, term.shape))
     if isinstance(term, Sum) and coefficient == -1:
         return add(*(scale(coefficient, part) for part in term.terms))
@@ -200,8 +173,8 @@ def scale(coefficient: Coefficient, term: Term) -> Term:
 
 def common_factor(left: Term, right: Term) -> Term | None:
     """Return the product of the factors that two terms share."""
-    theirs = dict(_factors(right)[1])
-    shared = tuple((f, e) for f, e in _factors(left)[1] if theirs.get(f) == e)
+    theirs = dict(factors_of(right)[1])
+    shared = tuple((f, e) for f, e in factors_of(left)[1] if theirs.get(f) == e)
     if not shared:
         return None
     return unwrapped(Product(_ONE, shared, common_shape([left.shape, right.shape])))
@@ -217,19 +190,13 @@ def subtract(left: Term, right: Term) -> Term:
     return add(left, negate(right))
 
 
-def _factors(term: Term) -> tuple[Coefficient, tuple[tuple[Term, Fraction], ...]]:
-    if isinstance(term, Product):
-        return term.coefficient, term.factors
-    return _ONE, ((term, _ONE),)
-
-
 def multiply(*terms: Term) -> Term:
     """Return the element-wise product, powers of one factor collected, fractions cancelled."""
     shape = common_shape([term.shape for term in terms])
     coefficient: Coefficient = _ONE
     exponents: dict[Term, Fraction] = {}
     for term in terms:
-        own, factors = _factors(term)
+        own, factors = factors_of(term)
         coefficient = coefficient * own
         for factor, exponent in factors:
             if (
@@ -250,6 +217,7 @@ def multiply(*terms: Term) -> Term:
         f for f, e in exponents.items() if isinstance(f, Indicator) and e > 1
     ]:
         exponents[factor] = _ONE
+    coefficient, exponents = with_one_root(coefficient, exponents)
     kept = tuple(
         (factor, exponent) for factor, exponent in exponents.items() if exponent != 0
     )
@@ -392,7 +360,7 @@ def expanded(term: Term, limit: int = 24) -> Term:
 def _plain_product(left: Term, right: Term) -> Term:
     """Multiply without multiplying out."""
     shape = common_shape([left.shape, right.shape])
-    (a, first), (b, second) = _factors(left), _factors(right)
+    (a, first), (b, second) = factors_of(left), factors_of(right)
     exponents: dict[Term, Fraction] = {}
     for factor, exponent in (*first, *second):
         exponents[factor] = exponents.get(factor, Fraction(0)) + exponent
@@ -408,7 +376,11 @@ def power(term: Term, exponent: Fraction) -> Term:
         return term
     if exponent == 0:
         return number(_ONE, term.shape)
-    coefficient, factors = _factors(term)
+    coefficient, factors = factors_of(term)
+    if not factors and exponent in (Fraction(1, 2), Fraction(-1, 2)):
+        found = root_of_number(coefficient, exponent, term.shape)
+        if found is not None:
+            return found
     if coefficient == 0 and exponent < 0:
         raise ArgumentError("division", expected="a divisor that is not 0", got="0")
     whole = exponent.denominator == 1
@@ -425,7 +397,11 @@ def power(term: Term, exponent: Fraction) -> Term:
 
 
 def divide(left: Term, right: Term) -> Term:
-    """Return left / right, element by element."""
+    """Return left / right, element by element; equal coefficients cancel."""
+    (a, first), (b, second) = factors_of(left), factors_of(right)
+    if a == b and not isinstance(a, Fraction):
+        left = Product(_ONE, first, left.shape)
+        right = Product(_ONE, second, right.shape)
     return multiply(left, power(right, Fraction(-1)))
 
 
@@ -561,7 +537,7 @@ def total(term: Term) -> Term:
         ):
             return add(*parts)
         return Total(term, ())
-    coefficient, factors = _factors(term)
+    coefficient, factors = factors_of(term)
     scalars = Product(
         coefficient, tuple((f, e) for f, e in factors if is_number(f.shape)), ()
     )

@@ -12,7 +12,6 @@ from deltarule.explain.formula.algebra import (
     common_shape,
     diagonal,
     divide,
-    exact,
     lifted,
     matmul,
     multiply,
@@ -23,6 +22,7 @@ from deltarule.explain.formula.algebra import (
     total,
     transpose,
 )
+from deltarule.explain.formula.constants import constant
 from deltarule.explain.formula.powers import (
     exponential_minus_one_rule,
     exponential_rule,
@@ -397,7 +397,7 @@ def log_of(argument: Term, like: Node) -> Term:
 
 TRANSLATE: dict[Op, Translate | None] = {
     Op.INPUT: input_rule,
-    Op.CONSTANT: lambda n, xs: number(exact(float(n.attributes["value"]))),
+    Op.CONSTANT: lambda n, xs: constant(float(n.attributes["value"])),
     Op.DIMENSION: dimension_rule,
     Op.IOTA: None,
     Op.RANDOM: None,

@@ -6,7 +6,13 @@ import itertools
 import math
 from fractions import Fraction
 
-from deltarule.explain.formula.algebra import is_identity, scale, split, unwrapped
+from deltarule.explain.formula.algebra import (
+    is_identity,
+    scale,
+    split,
+    unwrapped,
+)
+from deltarule.explain.formula.constants import is_numeric
 from deltarule.explain.formula.notation import FUNCTIONS, Typeset, moved_axes
 from deltarule.explain.formula.term import (
     MIRROR,
@@ -370,7 +376,7 @@ def _needs_space(left: Formula, right: Formula) -> bool:
         "_" in before[-3:-1] and before[-1].isalnum() and after[0].isalpha()
     ):  # an index on the line: W_d z
         return True
-    fraction = isinstance(left, m.Fraction) or isinstance(right, m.Fraction)
+    fraction = isinstance(left, (m.Fraction, m.Root)) or isinstance(right, m.Fraction)
     return (
         (wordy and after[0].isalpha())
         or upright
@@ -380,7 +386,9 @@ def _needs_space(left: Formula, right: Formula) -> bool:
 
 
 def _rank(factor: Term) -> int:
-    """Indicators come first, then symbols, then the rest; numbers keep the order in which they came."""
+    """Numbers come first, then indicators, symbols, and the rest."""
+    if is_numeric(factor):
+        return -1
     if isinstance(factor, Indicator) or (
         isinstance(factor, Sum) and any(map(_is_gate, factor.terms))
     ):

@@ -1,0 +1,84 @@
+"""Coefficients and element-wise shapes: what the constructors of terms are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from deltarule.errors import ShapeError
+from deltarule.explain.formula.term import Coefficient, Product, Term, is_number
+from deltarule.shapes import Shape, show
+
+_ONE = Fraction(1)
+_LARGE = 1e9  # larger numbers are written with a power of ten
+
+
+def exact(value: float) -> Coefficient:
+    """Return a short fraction that equals the number, else the number."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return value
+    short = Fraction(value).limit_denominator(1000)
+    return short if float(short) == value and abs(value) < _LARGE else float(value)
+
+
+def number(value: Coefficient, shape: Shape = ()) -> Product:
+    """Return a number, or an array filled with it."""
+    return Product(value, (), shape)
+
+
+def is_constant(term: Term, value: Coefficient | None = None) -> bool:
+    """Whether a term is a number (that number) or an array filled with it."""
+    return (
+        isinstance(term, Product)
+        and not term.factors
+        and (value is None or term.coefficient == value)
+    )
+
+
+def common_shape(shapes: Sequence[Shape]) -> Shape:
+    """Return the one shape of an element-wise operation; single entries go with everything."""
+    result: Shape = ()
+    for shape in shapes:
+        if is_number(shape):
+            result = shape if len(shape) > len(result) and is_number(result) else result
+        elif is_number(result) or shape == result:
+            result = shape
+        else:
+            raise ShapeError(
+                "element-wise operation",
+                expected=f"the shape {show(result)}",
+                got=show(shape),
+            )
+    return result
+
+
+def split(term: Term) -> tuple[Coefficient, Term]:
+    """Split off the coefficient."""
+    if isinstance(term, Product) and term.coefficient != 1:
+        return term.coefficient, unwrapped(Product(_ONE, term.factors, term.shape))
+    return _ONE, term
+
+
+def unwrapped(product: Product) -> Term:
+    """Return the factor that a product consists of, if it is only that."""
+    if product.coefficient == 1 and len(product.factors) == 1:
+        factor, exponent = product.factors[0]
+        if exponent == 1 and (factor.shape == product.shape or product.shape == ()):
+            return factor
+    return product
+
+
+def lifted(term: Term, shape: Shape) -> Term:
+    """Repeat a single entry to a shape."""
+    if term.shape == shape or not is_number(term.shape):
+        return term
+    if isinstance(term, Product):
+        return Product(term.coefficient, term.factors, shape)
+    return Product(_ONE, ((term, _ONE),), shape)
+
+
+def factors_of(term: Term) -> tuple[Coefficient, tuple[tuple[Term, Fraction], ...]]:
+    """Return the coefficient and the powers that a term is the product of."""
+    if isinstance(term, Product):
+        return term.coefficient, term.factors
+    return _ONE, ((term, _ONE),)
