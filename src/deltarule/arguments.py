@@ -41,7 +41,6 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "beta_2": ("beta2",),
     "alpha": ("beta", "negative_slope", "slope"),
     "rho": ("beta",),
-    "centered": ("centred",),
     "gamma": ("decay", "factor"),
     "step_size": ("every",),
     "T_max": ("steps",),
@@ -61,13 +60,14 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "upscale_factor": ("factor",),
     "mode": ("interpolation",),
     "norm_type": ("p",),
-    "units": ("out_features", "n_hidden"),
+    "units": ("out_features", "hidden_size"),
     "filters": ("out_channels",),
-    "input_dim": ("n_words", "in_features"),
-    "output_dim": ("n_features", "out_features"),
-    "input_size": ("n_inputs",),
-    "hidden_size": ("n_hidden",),
-    "num_embeddings": ("n_words",),
+    "input_dim": ("num_embeddings", "in_features", "input_size"),
+    "output_dim": ("embedding_dim", "out_features"),
+    "input_size": ("in_features",),
+    "in_features": ("input_size",),
+    "hidden_features": ("hidden_size",),
+    "out_features": ("hidden_size",),
     "embedding_dim": ("n_features",),
     "num_features": ("n_channels", "n_features"),
     "num_channels": ("n_channels",),
@@ -76,7 +76,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "nhead": ("n_heads",),
     "embed_dim": ("n_features",),
     "d_model": ("n_features",),
-    "dim_feedforward": ("n_hidden",),
+    "dim_feedforward": ("hidden_size",),
     "is_causal": ("causal",),
     "normalized_shape": ("shape",),
     "affine": ("scale_and_shift",),
@@ -92,13 +92,11 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "n_epochs": ("epochs",),
     "max_iter": ("epochs",),
     "nb_epoch": ("epochs",),
-    "weight": ("class_weights", "positive_weight", "class_weight"),
+    "weight": ("class_weight", "positive_weight"),
     "pos_weight": ("positive_weight",),
     "ignore_index": ("ignore_label",),
     "label_smooth": ("label_smoothing",),
     "log_input": ("log_rate",),
-    "class_weights": ("class_weight",),
-    "class_weight": ("class_weights",),
     "sample_weights": ("sample_weight",),
     "lambda_": ("strength",),
     "l1": ("strength",),
@@ -143,18 +141,29 @@ def _ceil_mode(rounding: str) -> bool:
     return rounding == "ceil"
 
 
-def _unchanged(value: Any) -> Any:
-    return value
-
-
-# Names of parameters in earlier releases → current name, and conversion of the value.
-FORMER_NAMES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "window": ("kernel_size", _unchanged),
-    "rounding": ("ceil_mode", _ceil_mode),
-    "padding_counts": ("count_include_pad", _unchanged),
-    "corners_aligned": ("align_corners", _unchanged),
-    "slope": ("negative_slope", _unchanged),
+# Names of parameters in earlier releases → current names, of which the one in the signature is meant.
+FORMER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "window": ("kernel_size",),
+    "rounding": ("ceil_mode",),
+    "padding_counts": ("count_include_pad",),
+    "corners_aligned": ("align_corners",),
+    "slope": ("negative_slope",),
+    "n_inputs": ("input_size", "in_features"),
+    "n_outputs": ("out_features",),
+    "n_hidden": ("hidden_size",),
+    "n_words": ("num_embeddings",),
+    "n_features": ("embedding_dim",),
+    "class_weights": ("class_weight",),
+    "centred": ("centered",),
 }
+_CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {"rounding": _ceil_mode}
+
+
+def _current_name(name: str, names: Collection[str]) -> str | None:
+    """Return the one of ``names`` that a former name stands for, or None."""
+    if name in names:
+        return None
+    return next((new for new in FORMER_NAMES.get(name, ()) if new in names), None)
 
 
 def with_current_names(
@@ -167,12 +176,30 @@ def with_current_names(
     """
     current = {}
     for name, value in kwargs.items():
-        new, converted = FORMER_NAMES.get(name, (name, _unchanged))
-        if name in names or new not in names or new in kwargs:
+        new = _current_name(name, names)
+        if new is None or new in kwargs:
             current[name] = value
         else:
-            current[new] = converted(value)
+            current[new] = _CONVERSIONS[name](value) if name in _CONVERSIONS else value
     return current
+
+
+def restore(made: Any, state: Mapping[str, Any]) -> None:
+    """Set the attributes of an unpickled object, with former names of its parameters replaced."""
+    ours = type(made).__module__.partition(".")[0] == __name__.partition(".")[0]
+    if ours and FORMER_NAMES.keys() & state.keys():
+        state = with_current_names(inspect.signature(type(made)).parameters, state)
+    made.__dict__.update(state)
+
+
+def former_attribute(made: Any, name: str) -> Any:
+    """Return the attribute that has replaced ``name``, with a warning; raise AttributeError if there is none."""
+    current = _current_name(name, vars(made))
+    if current is None:
+        raise AttributeError(f"{type(made).__name__} has no attribute {name!r}")
+    told = f"{type(made).__name__}.{name} is now {current}"
+    warnings.warn(told, DeprecationWarning, stacklevel=3)
+    return vars(made)[current]
 
 
 def _renamed(
@@ -181,11 +208,12 @@ def _renamed(
     """Return arguments under their current names, with a warning; None if no former name is used."""
     if not FORMER_NAMES.keys() & kwargs.keys():
         return None
-    current = with_current_names(inspect.signature(function).parameters, kwargs)
+    names = inspect.signature(function).parameters
+    current = with_current_names(names, kwargs)
     former = [name for name in kwargs if name not in current]
     if not former:
         return None
-    told = ", ".join(f"{name}= is now {FORMER_NAMES[name][0]}=" for name in former)
+    told = ", ".join(f"{name}= is now {_current_name(name, names)}=" for name in former)
     warnings.warn(f"{where}: {told}", DeprecationWarning, stacklevel=3)
     return current
 

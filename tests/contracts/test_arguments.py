@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import pickle
@@ -215,7 +216,6 @@ FOREIGN: list[tuple[Any, dict[str, Any], str]] = [
     (optim.Adam, {"eps": 1e-8}, "epsilon="),
     (optim.Adam, {"betas": (0.9, 0.99)}, "beta1="),
     (optim.RMSProp, {"alpha": 0.9}, "beta="),
-    (optim.RMSProp, {"centered": True}, "centred="),
     (optim.Adam, {"clipnorm": 1.0}, "clip_norm="),
     (optim.CosineDecay, {"T_max": 5}, "steps="),
     (nn.Dropout, {"p": 0.5}, "drop_probability="),
@@ -235,13 +235,13 @@ FOREIGN: list[tuple[Any, dict[str, Any], str]] = [
         {"in_features": 2, "out_features": 3, "activation": "relu"},
         "behind the layer",
     ),
-    (nn.LSTM, {"input_size": 2, "hidden_size": 3}, "n_hidden="),
-    (nn.LSTM, {"n_inputs": 2, "batch_first": True}, "first axis"),
-    (nn.Embedding, {"num_embeddings": 9, "embedding_dim": 3}, "n_words="),
+    (nn.LSTM, {"input_size": 2, "units": 3}, "hidden_size="),
+    (nn.LSTM, {"input_size": 2, "batch_first": True}, "first axis"),
+    (nn.Embedding, {"input_dim": 9, "output_dim": 3}, "num_embeddings="),
     (nn.ReLU, {"inplace": True}, "never changed"),
     (nn.BatchNorm, {"num_features": 4}, "n_channels="),
     (nn.MultiHeadAttention, {"embed_dim": 4, "num_heads": 2}, "n_heads="),
-    (losses.CrossEntropy, {"weight": [1, 2]}, "class_weights="),
+    (losses.CrossEntropy, {"weight": [1, 2]}, "class_weight="),
     (losses.CrossEntropy, {"ignore_index": 0}, "ignore_label="),
     (losses.BinaryCrossEntropy, {"pos_weight": 2.0}, "positive_weight="),
     (losses.L2, {"l2": 0.1}, "strength="),
@@ -398,6 +398,9 @@ def test_dataclasses_can_be_copied_and_compared_as_ever():
         (nn.AvgPool2d, {"window": 2, "padding_counts": False}, {"kernel_size": 2, "count_include_pad": False}),
         (nn.MaxUnpool2d, {"window": 2}, {"kernel_size": 2}),
         (nn.LeakyReLU, {"slope": 0.2}, {"negative_slope": 0.2}),
+        (nn.LSTM, {"n_inputs": 2, "n_hidden": 3}, {"input_size": 2, "hidden_size": 3}),
+        (nn.GRUCell, {"n_inputs": 2, "n_hidden": 3}, {"input_size": 2, "hidden_size": 3}),
+        (nn.Embedding, {"n_words": 5, "n_features": 2}, {"num_embeddings": 5, "embedding_dim": 2}),
     ],
 )  # fmt: skip
 def test_names_of_an_earlier_release_are_taken_with_a_warning(
@@ -409,9 +412,67 @@ def test_names_of_an_earlier_release_are_taken_with_a_warning(
     assert layer.arguments() == make(**current).arguments()
 
 
+@pytest.mark.parametrize(
+    ("make", "former", "current"),
+    [
+        (losses.CrossEntropy, {"class_weights": (1.0, 2.0)}, {"class_weight": (1.0, 2.0)}),
+        (losses.Focal, {"class_weights": (1.0, 2.0)}, {"class_weight": (1.0, 2.0)}),
+        (optim.RMSProp, {"centred": True}, {"centered": True}),
+    ],
+)  # fmt: skip
+def test_former_names_of_losses_and_optimisers(
+    make: Any, former: dict[str, Any], current: dict[str, Any]
+) -> None:
+    (old,), (new,) = former, current
+    with pytest.warns(DeprecationWarning, match=f"{old}= is now {new}="):
+        made = make(**former)
+    assert made == make(**current)
+    with pytest.warns(
+        DeprecationWarning, match=rf"{make.__name__}\.{old} is now {new}"
+    ):
+        assert getattr(made, old) == former[old]
+    config = {old if name == new else name: v for name, v in made.config().items()}
+    room = losses if make.__module__.startswith("deltarule.losses") else optim
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert room.from_config(config) == made
+        text = pickle.dumps(made, protocol=0)
+        assert new.encode() in text
+        assert pickle.loads(text.replace(new.encode(), old.encode())) == made
+
+
+def test_attributes_and_pickles_of_layers_of_an_earlier_release() -> None:
+    layer = nn.Embedding(5, 2)
+    with pytest.warns(DeprecationWarning, match="Embedding.n_words is now num_embed"):
+        assert layer.n_words == 5
+    with pytest.raises(AttributeError, match="Embedding has no attribute 'n_inputs'"):
+        layer.n_inputs  # noqa: B018  # looked up, not used
+    text = pickle.dumps(layer, protocol=0)
+    for new, old in (("num_embeddings", "n_words"), ("embedding_dim", "n_features")):
+        assert new.encode() in text
+        text = text.replace(new.encode(), old.encode())
+    again = pickle.loads(text)
+    assert again.arguments() == layer.arguments()
+    np.testing.assert_array_equal(again([1, 2]).numpy(), layer([1, 2]).numpy())
+
+
+def test_attributes_of_ones_own_module_keep_their_names() -> None:
+    module = copy.deepcopy(Mine(3))
+    assert module.n_features == 3 and not hasattr(module, "embedding_dim")
+
+
+class Mine(nn.Module):
+    """A module with an attribute and a parameter that have the former and the present name of another class's."""
+
+    def __init__(self, embedding_dim: int) -> None:
+        self.n_features = embedding_dim
+
+
 def test_functions_take_names_of_an_earlier_release_too() -> None:
     with pytest.warns(DeprecationWarning, match="slope= is now negative_slope="):
         assert nn.leaky_relu([-1.0], slope=0.5).tolist() == [-0.5]
+    with pytest.warns(DeprecationWarning, match="n_inputs= is now in_features="):
+        generative.convolutional_decoder((8, 8, 1), (4,), n_inputs=2)
 
 
 def test_a_former_name_with_a_wrong_value_is_refused_in_its_own_words() -> None:
@@ -430,4 +491,8 @@ def test_files_of_an_earlier_release_are_read_under_todays_names() -> None:
         layer = saving.build(
             {"class": "MaxPool2d", "arguments": {"window": [2, 2], "rounding": "ceil"}}
         )
+        recurrent = saving.build(
+            {"class": "GRU", "arguments": {"n_inputs": 2, "n_hidden": 3}}
+        )
     assert layer.arguments() == nn.MaxPool2d(2, ceil_mode=True).arguments()
+    assert recurrent.arguments() == nn.GRU(2, 3).arguments()

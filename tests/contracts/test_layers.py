@@ -292,7 +292,11 @@ def test_every_layer_that_can_be_saved_has_a_case() -> None:
 @pytest.mark.parametrize("name", sorted(SEVERAL_INPUTS_OR_OUTPUTS))
 def test_layers_of_several_inputs_are_built_from_their_config(name: str) -> None:
     layer = saving.LAYERS[name](
-        **({"kernel_size": 2} if "Unpool" in name else {"n_inputs": 3, "n_hidden": 2})
+        **(
+            {"kernel_size": 2}
+            if "Unpool" in name
+            else {"input_size": 3, "hidden_size": 2}
+        )
     )
     config = layer.config()
     assert config is not None

@@ -59,7 +59,7 @@ CASES = [
     ),
     Case(
         "cross-entropy, weighted",
-        _with(losses.CrossEntropy, class_weights=(1.0, 2.0, 0.5)),
+        _with(losses.CrossEntropy, class_weight=(1.0, 2.0, 0.5)),
         SCORES,
         LABELS,
         9,
@@ -81,7 +81,7 @@ CASES = [
     Case("focal", losses.Focal, SCORES, LABELS, 3),
     Case(
         "focal, weak",
-        _with(losses.Focal, gamma=0.5, class_weights=(1.0, 2.0, 0.5)),
+        _with(losses.Focal, gamma=0.5, class_weight=(1.0, 2.0, 0.5)),
         SCORES,
         ROWS,
         5,

@@ -40,8 +40,8 @@ OPTIMIZERS: dict[str, Make] = {
     "AdaGrad": lambda: optim.AdaGrad(learning_rate=0.3),
     "AdaDelta": lambda: optim.AdaDelta(learning_rate=20.0),
     "RMSProp": lambda: optim.RMSProp(learning_rate=0.03, epsilon=1e-6),
-    "RMSProp centred, momentum": lambda: optim.RMSProp(
-        learning_rate=0.01, epsilon=1e-3, momentum=0.5, centred=True
+    "RMSProp centered, momentum": lambda: optim.RMSProp(
+        learning_rate=0.01, epsilon=1e-3, momentum=0.5, centered=True
     ),
     "Adam": lambda: optim.Adam(learning_rate=0.1),
     "Adam AMSGrad": lambda: optim.Adam(

@@ -89,19 +89,19 @@ TWINS: dict[str, tuple[Loss, np.ndarray[Any, Any], np.ndarray[Any, Any], Torch]]
         lambda z, y: tf.cross_entropy(z, y, label_smoothing=0.2, **S),
     ),
     "class weights": (
-        losses.CrossEntropy(class_weights=tuple(WEIGHTS), **S),
+        losses.CrossEntropy(class_weight=tuple(WEIGHTS), **S),
         SCORES,
         LABELS,
         lambda z, y: tf.cross_entropy(z, y, torch.tensor(WEIGHTS), **S),
     ),
     "weights of rows": (
-        losses.CrossEntropy(class_weights=tuple(WEIGHTS), **S),
+        losses.CrossEntropy(class_weight=tuple(WEIGHTS), **S),
         SCORES,
         ROWS,
         lambda z, y: tf.cross_entropy(z, y, torch.tensor(WEIGHTS), **S),
     ),
     "smoothing and weights": (
-        losses.CrossEntropy(class_weights=tuple(WEIGHTS), label_smoothing=0.1, **S),
+        losses.CrossEntropy(class_weight=tuple(WEIGHTS), label_smoothing=0.1, **S),
         SCORES,
         LABELS,
         lambda z, y: tf.cross_entropy(
@@ -109,7 +109,7 @@ TWINS: dict[str, tuple[Loss, np.ndarray[Any, Any], np.ndarray[Any, Any], Torch]]
         ),
     ),
     "nll": (
-        losses.NegativeLogLikelihood(class_weights=tuple(WEIGHTS), **S),
+        losses.NegativeLogLikelihood(class_weight=tuple(WEIGHTS), **S),
         SCORES,
         LABELS,
         lambda a, y: tf.nll_loss(a, y, torch.tensor(WEIGHTS), **S),

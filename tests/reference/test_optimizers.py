@@ -76,7 +76,7 @@ TWINS: dict[str, tuple[Optimizer, Callable[[Any], torch.optim.Optimizer]]] = {
             beta=0.99,
             epsilon_place="outside",
             momentum=0.9,
-            centred=True,
+            centered=True,
             weight_decay=0.01,
         ),
         lambda p: torch.optim.RMSprop(

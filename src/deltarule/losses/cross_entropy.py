@@ -104,7 +104,7 @@ class _Categorical(Loss):
     counted in the mean; if no example is counted, the loss is 0.
     """
 
-    class_weights: tuple[float, ...] | None = None
+    class_weight: tuple[float, ...] | None = None
     ignore_label: int | None = None
     link: ClassVar[Link] = "softmax"
 
@@ -116,22 +116,22 @@ class _Categorical(Loss):
             valid = is_integer and not isinstance(ignored, bool)
             self._require("ignore_label", valid, "a whole number or None")
             object.__setattr__(self, "ignore_label", int(ignored))
-        if self.class_weights is not None:
-            weights = tuple(float(w) for w in self.class_weights)
-            object.__setattr__(self, "class_weights", weights)
+        if self.class_weight is not None:
+            weights = tuple(float(w) for w in self.class_weight)
+            object.__setattr__(self, "class_weight", weights)
             valid = len(weights) > 0 and all(0 <= w < math.inf for w in weights)
-            self._require("class_weights", valid, "numbers ≥ 0, one per class")
+            self._require("class_weight", valid, "numbers ≥ 0, one per class")
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
         """Raise unless targets are labels, or have the shape of the predictions."""
         same = target == prediction and len(target) > 0
         if not same or (len(target) == 1 and not dtype.is_float):
             require_labels(type(self).__name__, prediction, target, dtype)
-        if self.class_weights is not None and len(self.class_weights) != prediction[-1]:
+        if self.class_weight is not None and len(self.class_weight) != prediction[-1]:
             raise ShapeError(
-                f"{type(self).__name__} class_weights",
+                f"{type(self).__name__} class_weight",
                 expected=f"{shapes.show((prediction[-1],))} weights, one per class",
-                got=str(len(self.class_weights)),
+                got=str(len(self.class_weight)),
             )
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
@@ -174,9 +174,9 @@ class _Categorical(Loss):
         return rows if weights is None else rows * weights
 
     def _weights(self, dtype: DType) -> Tensor | None:
-        if self.class_weights is None:
+        if self.class_weight is None:
             return None
-        return tensor(np.array(self.class_weights), dtype=dtype)
+        return tensor(np.array(self.class_weight), dtype=dtype)
 
 
 @final
@@ -189,7 +189,7 @@ class CrossEntropy(_Categorical):
 
     Args:
         reduction: "mean" or "sum" over examples, or "none" for one value per example.
-        class_weights: A factor w_c ≥ 0 per class: −Σ_c w_c y_c ln softmax(z)_c.
+        class_weight: A factor w_c ≥ 0 per class: −Σ_c w_c y_c ln softmax(z)_c.
         ignore_label: Examples with this label contribute nothing and are not counted in the
             mean, like PyTorch's ``ignore_index``; a batch of only such examples has loss 0.
         label_smoothing: The probability mass α in [0, 1) that is moved to other classes
@@ -391,7 +391,7 @@ class Focal(_Categorical):
 
     Args:
         reduction: "mean" or "sum" over examples, or "none" for one value per example.
-        class_weights: A factor w_c ≥ 0 per class.
+        class_weight: A factor w_c ≥ 0 per class.
         ignore_label: Examples with this label contribute nothing and are not counted.
         gamma: The focusing parameter γ ≥ 0; 0 is the cross-entropy.
 

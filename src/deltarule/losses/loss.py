@@ -8,12 +8,19 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from inspect import signature
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from deltarule import shapes
-from deltarule.arguments import NamedArguments, check_calls
+from deltarule.arguments import (
+    NamedArguments,
+    check_calls,
+    former_attribute,
+    restore,
+    with_current_names,
+)
 from deltarule.dtypes import DType
 from deltarule.errors import (
     ArgumentError,
@@ -97,6 +104,14 @@ class Loss(metaclass=NamedArguments):
         settles_fields(cls)
         if hasattr(cls, "name"):
             _KINDS[cls.name] = cls
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, state)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return former_attribute(self, name)
 
     def __post_init__(self) -> None:
         self._require(
@@ -357,7 +372,9 @@ def from_config(config: dict[str, Any]) -> Loss:
             got=repr(name),
             hint=_hint(name),
         )
-    return _KINDS[name](**{key: _as_tuple(value) for key, value in arguments.items()})
+    kind = _KINDS[name]
+    current = with_current_names(signature(kind).parameters, arguments)
+    return kind(**{key: _as_tuple(value) for key, value in current.items()})
 
 
 def _hint(name: Any) -> str:

@@ -152,7 +152,7 @@ class RMSProp(_Adaptive):
         momentum: α in [0, 1).
         velocity: "with_rate" as above; "without_rate" is v ← αv + g/√(s + ε), θ ← θ − η·v, as
             in PyTorch.
-        centred: Subtract the squared average gradient from s (Graves 2013); the difference is
+        centered: Subtract the squared average gradient from s (Graves 2013); the difference is
             clamped to ≥ 0.
 
     >>> from deltarule.optim import minimize
@@ -165,7 +165,7 @@ class RMSProp(_Adaptive):
     epsilon_place: Epsilon = "inside"
     momentum: float = 0.0
     velocity: Velocity = "with_rate"
-    centred: bool = False
+    centered: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,7 +186,7 @@ class RMSProp(_Adaptive):
         ) -> tuple[Tensor, State]:
             slots = list(kept)
             second = slots[0] = slots[0] * self.beta + (g * g) * (1 - self.beta)
-            if self.centred:
+            if self.centered:
                 mean = slots[1] = slots[1] * self.beta + g * (1 - self.beta)
                 second = maximum(second - mean * mean, 0.0)
             eta = cast_scalar(clock.rate(self.learning_rate), p)
@@ -199,5 +199,5 @@ class RMSProp(_Adaptive):
             velocity = slots[-1] = slots[-1] * self.momentum + scaled
             return -(velocity * eta), tuple(slots)
 
-        slots = ["a"] + ["m"] * self.centred + ["v"] * (self.momentum > 0)
+        slots = ["a"] + ["m"] * self.centered + ["v"] * (self.momentum > 0)
         return self._after_decay(each_parameter(slots, rule))

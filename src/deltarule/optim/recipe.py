@@ -6,10 +6,12 @@ import difflib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from inspect import signature
 from numbers import Real
-from typing import Any, ClassVar, Literal, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from deltarule.arguments import NamedArguments, check_calls
+from deltarule.arguments import NamedArguments, check_calls, former_attribute, restore
+from deltarule.arguments import with_current_names as with_current_arguments
 from deltarule.errors import ArgumentError
 from deltarule.flags import settles_fields
 from deltarule.optim.schedules import Schedule, check_numbers
@@ -94,6 +96,14 @@ class Optimizer(metaclass=NamedArguments):
         settles_fields(cls)
         if not cls.__name__.startswith("_"):
             _KINDS[cls.__name__] = cls
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, state)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return former_attribute(self, name)
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -194,7 +204,8 @@ def from_config(config: dict[str, Any]) -> Optimizer:
             expected=f"one of {', '.join(_KINDS)}",
             got=repr(config.get("optimizer")),
         )
-    return kind(**{key: _deserialized(value) for key, value in arguments.items()})
+    current = with_current_arguments(signature(kind).parameters, arguments)
+    return kind(**{key: _deserialized(value) for key, value in current.items()})
 
 
 def with_current_names(config: Any) -> Any:

@@ -142,7 +142,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (CrossEntropy, {"reduction": "average"}, "reduction"),
     (CrossEntropy, {"label_smoothing": 1.0}, "label_smoothing"),
     (CrossEntropy, {"smoothing_convention": "k"}, "smoothing_convention"),
-    (CrossEntropy, {"class_weights": (1.0, -1.0)}, "class_weights"),
+    (CrossEntropy, {"class_weight": (1.0, -1.0)}, "class_weight"),
     (BinaryCrossEntropy, {"positive_weight": -1.0}, "positive_weight"),
     (BinaryCrossEntropy, {"negative_weight": float("inf")}, "negative_weight"),
     (losses.Focal, {"gamma": -1.0}, "gamma"),
@@ -181,11 +181,12 @@ def test_wrong_arguments_are_refused_by_name(
 
 
 def test_class_weights_must_fit_the_classes() -> None:
-    with pytest.raises(ShapeError, match="class_weights"):
-        CrossEntropy(class_weights=(1.0, 2.0))(np.zeros((2, 3)), [0, 1])
-    assert CrossEntropy(class_weights=np.array([1.0, 2.0])).config()[
-        "class_weights"
-    ] == (1.0, 2.0)  # type: ignore[arg-type]  # arrays are taken
+    with pytest.raises(ShapeError, match="class_weight"):
+        CrossEntropy(class_weight=(1.0, 2.0))(np.zeros((2, 3)), [0, 1])
+    assert CrossEntropy(class_weight=np.array([1.0, 2.0])).config()["class_weight"] == (
+        1.0,
+        2.0,
+    )  # type: ignore[arg-type]  # arrays are taken
 
 
 def test_get_knows_every_loss_by_name() -> None:

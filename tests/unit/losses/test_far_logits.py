@@ -42,7 +42,7 @@ LABELS = np.random.default_rng(1).integers(0, 5, size=6)
 SOFT = np.random.default_rng(2).dirichlet(np.ones(5), size=6)
 CASES: list[tuple[str, Loss, Any]] = [
     ("labels", losses.CrossEntropy(), LABELS),
-    ("weights", losses.CrossEntropy(class_weights=(1.0, 2.0, 0.5, 1.0, 3.0)), LABELS),
+    ("weights", losses.CrossEntropy(class_weight=(1.0, 2.0, 0.5, 1.0, 3.0)), LABELS),
     ("smoothed", losses.CrossEntropy(label_smoothing=0.1), LABELS),
     (
         "smoothed K-1",
@@ -113,7 +113,7 @@ MASKED = np.array([[-np.inf, 0.0, 1.0], [0.5, -np.inf, -1.0]])
             lambda z, y: tf.nll_loss(z, y),
         ),
         (
-            losses.NegativeLogLikelihood(class_weights=(1.0, 2.0, 3.0)),
+            losses.NegativeLogLikelihood(class_weight=(1.0, 2.0, 3.0)),
             np.array([1, 2]),
             lambda z, y: -(2.0 * z[0, 1] + 3.0 * z[1, 2]) / 2,
         ),

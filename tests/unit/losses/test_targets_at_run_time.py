@@ -40,7 +40,7 @@ BAD: list[tuple[Loss, Any, tuple[Any, Any], str]] = [
         for loss in (
             CrossEntropy(),
             CrossEntropy(label_smoothing=0.1),
-            CrossEntropy(class_weights=(1.0, 2.0, 1.0)),
+            CrossEntropy(class_weight=(1.0, 2.0, 1.0)),
             losses.MulticlassHinge(),
             losses.MulticlassHinge(squared=True),
             losses.Focal(),

@@ -184,7 +184,7 @@ WRONG = [
     (optim.SGD, {"weight_decay": "0"}),
     (optim.Adam, {"bias_correction": 1}),
     (optim.Adam, {"beta1": None}),
-    (optim.RMSProp, {"centred": "yes"}),
+    (optim.RMSProp, {"centered": "yes"}),
     (optim.NAdam, {"decoupled": 1}),
     (optim.EMA, {"decay": True}),
     (optim.Proximal, {"strength": "1"}),

@@ -220,7 +220,7 @@ def test_misspelt_options_of_the_range_test_are_answered_with_the_right_name() -
     for wrong, right in (
         ("batchsize", "batch_size"),
         ("regularizer", "regularizers"),
-        ("class_weights", "class_weight"),
+        ("sample_weights", "sample_weight"),
         ("lowst", "lowest"),
     ):
         with pytest.raises(ArgumentError, match=r"^learning_rate_range") as caught:

@@ -123,7 +123,7 @@ def dense_autoencoder(
 def convolutional_encoder(
     image_shape: Sequence[int],
     channels: Sequence[int],
-    n_outputs: int,
+    out_features: int,
     activation: Activation = nn.ReLU,
 ) -> nn.Sequential:
     """Return an encoder of 3×3 convolutions, each followed by 2×2 max pooling, and a final Linear layer.
@@ -131,7 +131,7 @@ def convolutional_encoder(
     Args:
         image_shape: (height, width, channels); sizes must be divisible by 2 for each stage.
         channels: Channels after each convolution.
-        n_outputs: Size of the output.
+        out_features: Size of the output.
         activation: Makes the activation after each convolution.
 
     >>> import numpy as np
@@ -151,14 +151,14 @@ def convolutional_encoder(
     return nn.Sequential(
         *layers,
         nn.Flatten(),
-        nn.Linear(height // scale * (width // scale) * channels[-1], n_outputs),
+        nn.Linear(height // scale * (width // scale) * channels[-1], out_features),
     )
 
 
 def convolutional_decoder(
     image_shape: Sequence[int],
     channels: Sequence[int],
-    n_inputs: int,
+    in_features: int,
     activation: Activation = nn.ReLU,
     upsampling: Upsampling = "transposed",
 ) -> nn.Sequential:
@@ -167,7 +167,7 @@ def convolutional_decoder(
     Args:
         image_shape: (height, width, channels) of the output.
         channels: Channels of the encoder's stages; the decoder has them in reverse order.
-        n_inputs: Size of the input.
+        in_features: Size of the input.
         activation: Makes the activation between two stages.
         upsampling: "transposed" for 4×4 transposed convolutions of stride 2; "nearest" for nearest-neighbour
             upsampling, or "unpooling" for ``Unpool2d``, before a 3×3 convolution.
@@ -187,7 +187,7 @@ def convolutional_decoder(
     scale = 2 ** len(channels)
     small = (height // scale, width // scale, channels[-1])
     layers: list[nn.Module] = [
-        nn.Linear(n_inputs, small[0] * small[1] * small[2]),
+        nn.Linear(in_features, small[0] * small[1] * small[2]),
         activation(),
         Unflatten(small),
     ]

@@ -23,13 +23,13 @@ __all__ = ["Embedding"]
 class Embedding(Module):
     """Row lookup in a table: a linear layer on one-hot vectors, without their zeros (Bengio et al. 2003).
 
-    Integers (…) in 0 … n_words − 1 become vectors (…, n_features); ``weight`` is
-    (n_words, n_features). Only rows that are looked up get a gradient; a word that
+    Integers (…) in 0 … num_embeddings − 1 become vectors (…, embedding_dim); ``weight`` is
+    (num_embeddings, embedding_dim). Only rows that are looked up get a gradient; a word that
     occurs several times gets the sum.
 
     Args:
-        n_words: Size of the vocabulary.
-        n_features: Size of a vector.
+        num_embeddings: Size of the vocabulary.
+        embedding_dim: Size of a vector.
         init: Initialiser of the table; "auto" is N(0, 1).
         seed: Seed of the initial values; None for that of the surrounding network.
 
@@ -43,17 +43,17 @@ class Embedding(Module):
 
     def __init__(
         self,
-        n_words: int,
-        n_features: int,
+        num_embeddings: int,
+        embedding_dim: int,
         *,
         init: str | dict[str, Any] | Initializer = "auto",
         seed: int | None = None,
     ) -> None:
-        self.n_words = whole_number(n_words, "n_words", 1)
-        self.n_features = whole_number(n_features, "n_features", 1)
+        self.num_embeddings = whole_number(num_embeddings, "num_embeddings", 1)
+        self.embedding_dim = whole_number(embedding_dim, "embedding_dim", 1)
         self.init = initialisers.get(init) or initialisers.normal(std=1.0)
         self._own.seed = seed
-        self.declare("weight", (n_words, n_features), self.init)
+        self.declare("weight", (num_embeddings, embedding_dim), self.init)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the rows; raises DTypeError unless x holds integers."""
@@ -68,7 +68,7 @@ class Embedding(Module):
 
     def layer_cost(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
         """Return the cost: a table, no operations."""
-        return LayerCost(parameters=f"{self.n_words}·{self.n_features}")
+        return LayerCost(parameters=f"{self.num_embeddings}·{self.embedding_dim}")
 
     def input_dtype(self) -> DType:
         """Integers."""
@@ -76,4 +76,4 @@ class Embedding(Module):
 
     def label(self) -> str:
         """Return ``Embedding(1000→16)``."""
-        return f"Embedding({self.n_words}→{self.n_features})"
+        return f"Embedding({self.num_embeddings}→{self.embedding_dim})"

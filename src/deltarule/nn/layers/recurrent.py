@@ -18,12 +18,12 @@ from deltarule.tensor.tensor import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
-State = tuple[Tensor, ...]  # (h,) or (h, c), each (…, n_hidden)
+State = tuple[Tensor, ...]  # (h,) or (h, c), each (…, hidden_size)
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """The step from one state to the next, from a = W_x x + b_x and b = W_h h + b_h, each gates·n_hidden wide."""
+    """The step from one state to the next, from a = W_x x + b_x and b = W_h h + b_h, each gates·hidden_size wide."""
 
     n_gates: int
     n_states: int
@@ -61,7 +61,7 @@ GRU_RECURRENCE = Recurrence(3, 1, _gru_step)
 
 
 class Recurrent(Module):
-    """Base class of cells and layers: weights (gates·n_hidden, …) of the input and of the hidden state."""
+    """Base class of cells and layers: weights (gates·hidden_size, …) of the input and of the hidden state."""
 
     recurrence: ClassVar[Recurrence]
     input_weight: Tensor
@@ -71,24 +71,26 @@ class Recurrent(Module):
 
     def __init__(
         self,
-        n_inputs: int,
-        n_hidden: int,
+        input_size: int,
+        hidden_size: int,
         bias: bool = True,
         *,
         init: str | dict[str, Any] | Initializer = "xavier_uniform",
         hidden_init: str | dict[str, Any] | Initializer = "orthogonal",
         seed: int | None = None,
     ) -> None:
-        self.n_inputs = whole_number(n_inputs, "n_inputs", 1)
-        self.n_hidden = whole_number(n_hidden, "n_hidden", 1)
+        self.input_size = whole_number(input_size, "input_size", 1)
+        self.hidden_size = whole_number(hidden_size, "hidden_size", 1)
         self.has_bias = bias
         self.init = initialisers.get(init) or initialisers.xavier_uniform()
         self.hidden_init = initialisers.get(hidden_init) or initialisers.orthogonal()
         self._own.seed = seed
         gates = self.recurrence.n_gates
-        width = gates * n_hidden
-        self.declare("input_weight", (width, n_inputs), self.init, parts=gates)
-        self.declare("hidden_weight", (width, n_hidden), self.hidden_init, parts=gates)
+        width = gates * hidden_size
+        self.declare("input_weight", (width, input_size), self.init, parts=gates)
+        self.declare(
+            "hidden_weight", (width, hidden_size), self.hidden_init, parts=gates
+        )
         if bias:
             self.declare("input_bias", (width,), initialisers.zeros())
             self.declare("hidden_bias", (width,), initialisers.zeros())
@@ -97,7 +99,7 @@ class Recurrent(Module):
         """Return the state before the first step: zeros."""
         dtype = x.dtype if x.dtype.is_float else "float32"
         return tuple(
-            zeros((*shape, self.n_hidden), dtype)
+            zeros((*shape, self.hidden_size), dtype)
             for _ in range(self.recurrence.n_states)
         )
 
@@ -115,17 +117,17 @@ class Recurrent(Module):
         )
 
     def check_features(self, x: Tensor, rank: int, of: str) -> None:
-        """Raise ShapeError unless x is one ``of`` n_inputs features, or a batch of them."""
-        if x.ndim not in {rank, rank + 1} or x.shape[-1] != self.n_inputs:
+        """Raise ShapeError unless x is one ``of`` input_size features, or a batch of them."""
+        if x.ndim not in {rank, rank + 1} or x.shape[-1] != self.input_size:
             raise ShapeError(
                 type(self).__name__,
-                expected=f"{of} of {self.n_inputs} features, or a batch of them",
+                expected=f"{of} of {self.input_size} features, or a batch of them",
                 got=show(x.shape),
             )
 
     def cost_of(self, steps: int) -> LayerCost:
         """Return the cost: both products of a step, and about ten operations for each element of the state."""
-        gates, n, m = self.recurrence.n_gates, self.n_inputs, self.n_hidden
+        gates, n, m = self.recurrence.n_gates, self.input_size, self.hidden_size
         biases = f" + {2 * m}" if self.has_bias else ""
         return LayerCost(
             parameters=f"{gates}·({m}·{n} + {m}·{m}{biases})",
@@ -135,14 +137,14 @@ class Recurrent(Module):
 
     def label(self) -> str:
         """Return ``LSTM(8→16)``."""
-        return f"{type(self).__name__}({self.n_inputs}→{self.n_hidden})"
+        return f"{type(self).__name__}({self.input_size}→{self.hidden_size})"
 
 
 class RecurrentCell(Recurrent):
     """Base class of single steps; see ``RNNCell``, ``LSTMCell``, ``GRUCell``."""
 
     def forward(self, x: Tensor, *state: Tensor) -> Any:
-        """Return the next state from an input (…, n_inputs) and the state (zeros by default)."""
+        """Return the next state from an input (…, input_size) and the state (zeros by default)."""
         self.check_features(x, 1, "an input")
         if state and len(state) != self.recurrence.n_states:
             raise ArgumentError(
@@ -169,8 +171,8 @@ class RecurrentLayer(Recurrent):
 
     def __init__(
         self,
-        n_inputs: int,
-        n_hidden: int,
+        input_size: int,
+        hidden_size: int,
         bias: bool = True,
         *,
         returns: Literal["sequence", "last"] = "sequence",
@@ -180,7 +182,12 @@ class RecurrentLayer(Recurrent):
         seed: int | None = None,
     ) -> None:
         super().__init__(
-            n_inputs, n_hidden, bias, init=init, hidden_init=hidden_init, seed=seed
+            input_size,
+            hidden_size,
+            bias,
+            init=init,
+            hidden_init=hidden_init,
+            seed=seed,
         )
         if returns not in {"sequence", "last"}:
             raise ArgumentError(
@@ -190,7 +197,7 @@ class RecurrentLayer(Recurrent):
         self.reverse = reverse
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return hidden states (…, steps, n_hidden) or the last one; raises ShapeError for other shapes."""
+        """Return hidden states (…, steps, hidden_size) or the last one; raises ShapeError for other shapes."""
         self.check_features(x, 2, "a sequence (steps, features)")
         steps = x.shape[-2]
         if not is_static((steps,)) or steps == 0:
@@ -258,20 +265,20 @@ class GRUCell(RecurrentCell):
 class RNN(RecurrentLayer):
     """h_t = tanh(W_x x_t + b_x + W_h h_{t−1} + b_h), h_0 = 0 (Elman 1990).
 
-    The input is a sequence (steps, n_inputs) or a batch (N, steps, n_inputs). The graph
+    The input is a sequence (steps, input_size) or a batch (N, steps, input_size). The graph
     is unrolled: the gradient flows back through all steps. ``nn.Parallel(RNN(…), RNN(…,
     reverse=True), join="concatenate")`` is bidirectional (Schuster and Paliwal 1997);
     stacked layers are a ``Sequential``.
 
-    ``input_weight`` W_x is (gates·n_hidden, n_inputs), ``hidden_weight`` W_h
-    (gates·n_hidden, n_hidden), gates in the given order, and both biases are
-    (gates·n_hidden,).
+    ``input_weight`` W_x is (gates·hidden_size, input_size), ``hidden_weight`` W_h
+    (gates·hidden_size, hidden_size), gates in the given order, and both biases are
+    (gates·hidden_size,).
 
     Args:
-        n_inputs: Number of features of a step.
-        n_hidden: Size of the hidden state.
+        input_size: Number of features of a step.
+        hidden_size: Size of the hidden state.
         bias: Whether to learn biases.
-        returns: "sequence" for all hidden states (…, steps, n_hidden), "last" for the last one.
+        returns: "sequence" for all hidden states (…, steps, hidden_size), "last" for the last one.
         reverse: Whether to process the sequence from the last step to the first; states stay in the input's order.
         init: Initialiser of W_x.
         hidden_init: Initialiser of W_h.

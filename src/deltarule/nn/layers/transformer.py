@@ -31,7 +31,7 @@ class TransformerBlock(Module):
     Args:
         n_features: Number of features of a position.
         n_heads: Number of attention heads.
-        n_hidden: Width of the hidden layer; 4·n_features by default.
+        hidden_size: Width of the hidden layer; 4·n_features by default.
         activation: "gelu" (BERT, GPT) or "relu".
         norm_first: Pre-norm x ← x + f(norm(x)) (Xiong et al. 2020); else post-norm x ← norm(x + f(x)) (Vaswani et
             al. 2017).
@@ -49,7 +49,7 @@ class TransformerBlock(Module):
         self,
         n_features: int,
         n_heads: int,
-        n_hidden: int | None = None,
+        hidden_size: int | None = None,
         *,
         activation: Literal["gelu", "relu"] = "gelu",
         norm_first: bool = True,
@@ -59,8 +59,8 @@ class TransformerBlock(Module):
         seed: int | None = None,
     ) -> None:
         width = 4 * n_features
-        if n_hidden is not None:
-            width = whole_number(n_hidden, "n_hidden", 1)
+        if hidden_size is not None:
+            width = whole_number(hidden_size, "hidden_size", 1)
         if activation not in {"gelu", "relu"}:
             raise ArgumentError(
                 "activation", expected="'gelu' or 'relu'", got=repr(activation)
@@ -68,7 +68,7 @@ class TransformerBlock(Module):
         self._settings = {
             "n_features": n_features,
             "n_heads": n_heads,
-            "n_hidden": width,
+            "hidden_size": width,
             "activation": activation,
             "norm_first": norm_first,
             "causal": causal,

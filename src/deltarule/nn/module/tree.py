@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from deltarule import dtypes
-from deltarule.arguments import NamedArguments
+from deltarule.arguments import NamedArguments, former_attribute, restore
 from deltarule.dtypes import DType
 from deltarule.errors import DTypeError
 from deltarule.flags import check_constructor, checks_flags, flag
@@ -150,7 +150,10 @@ class Tree(metaclass=NamedArguments):
             own.pending.discard(name)
             object.__setattr__(self, name, made)
             return made
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return former_attribute(self, name)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, state)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._own.pending.discard(name)

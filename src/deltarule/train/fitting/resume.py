@@ -240,9 +240,7 @@ def _require_same_run(
 ) -> None:
     kept = dict(container.document["signature"])
     kept["optimizer"] = current_optimizer(kept["optimizer"])
-    kept["architecture"] = _current_architecture(
-        kept["architecture"], now["architecture"]
-    )
+    kept = {name: _current(value, now.get(name)) for name, value in kept.items()}
     if (
         container.version < 2
     ):  # stored the classes of callbacks only, and no validation data
@@ -259,24 +257,16 @@ def _require_same_run(
             )
 
 
-def _current_architecture(kept: Any, now: Any) -> Any:
-    """Return a saved architecture with the current names of classes, and of arguments as in ``now``."""
-    if not isinstance(kept, dict) or not isinstance(now, dict):
-        return kept
-    current = dict(kept)
-    if "class" in kept:
-        current["class"] = RENAMED_LAYERS.get(kept["class"], kept["class"])
-    if "arguments" in kept:
-        current["arguments"] = with_current_names(
-            now.get("arguments", {}), kept["arguments"]
-        )
-    if "children" in kept:
-        children = now.get("children", {})
-        current["children"] = {
-            name: _current_architecture(child, children.get(name))
-            for name, child in kept["children"].items()
-        }
-    return current
+def _current(kept: Any, now: Any) -> Any:
+    """Return a saved configuration with the current names of layers, and of arguments as in ``now``."""
+    if isinstance(kept, dict) and isinstance(now, dict):
+        current = with_current_names(now, kept)
+        if "class" in current:
+            current["class"] = RENAMED_LAYERS.get(current["class"], current["class"])
+        return {name: _current(value, now.get(name)) for name, value in current.items()}
+    if isinstance(kept, list) and isinstance(now, list) and len(kept) == len(now):
+        return [_current(a, b) for a, b in zip(kept, now, strict=True)]
+    return kept
 
 
 def _excerpt(value: Any, other: Any) -> str:
