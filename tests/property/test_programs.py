@@ -16,6 +16,7 @@ import pytest
 
 from deltarule import dtypes
 from deltarule.graph import build
+from deltarule.graph import functions as f
 from deltarule.graph.function import FUNCTIONS
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
@@ -25,6 +26,7 @@ from support.fuzz import isolate
 from support.fuzz.case import Array, Case
 from support.fuzz.check import ENGINES, Verdict, check
 from support.fuzz.graphs import random_case
+from support.fuzz.in_torch import in_torch
 from support.fuzz.isolate import fault, smallest, verdicts
 from support.fuzz.shrink import shrunk
 
@@ -204,3 +206,17 @@ def test_a_crash_and_an_endless_loop_have_a_seed(
     )
     assert found[5].fault == "building raises ValueError: no such program"
     assert {found[seed] for seed in (0, 1, 3, 6)} == {Verdict("", 3, 3)}
+
+
+def test_terms_that_cancel_in_derivatives_of_torch_are_no_fault() -> None:
+    """1/d − |x|/d² instead of 1/d² in the derivative of x/d, d = 1 + |x|: 10⁻¹⁹ has no digit of 10⁻³⁸."""
+    x = build.input_node("x", (64,))
+    w = build.input_node("w", (64,))
+    values = np.linspace(1e17, 1e18, 64, dtype=np.float32)
+    given = {x: values, w: np.ones(64, np.float32)}
+    case = Case(given, [(f.softsign(x), w)], wrt=[x], order=1)
+    exact = 1 / (1 + np.abs(values.astype(np.float64))) ** 2
+    torch_slope = in_torch(case)[-1]
+    assert (np.abs(torch_slope - exact) > 0.5 * exact).any()
+    assert not check(case).fault
+    assert "torch" not in check(case, _off(1e-4)).fault

@@ -14,7 +14,7 @@ from deltarule.backends.reference import ReferenceBackend
 from deltarule.graph.node import Node
 from support.fuzz.case import Case
 from support.fuzz.guards import Guards, guarded
-from support.fuzz.in_torch import in_torch
+from support.fuzz.in_torch import in_torch, rounding_of_torch
 from support.fuzz.rounding import LEAST, UNITS, evaluate, spread
 
 Engine = Callable[[Case, list[Node]], Sequence[Array]]
@@ -91,6 +91,14 @@ def check(case: Case, engines: Mapping[str, Engine] = ENGINES) -> Verdict:
     if faults:
         moved = spread(outputs, case.values, plain, *_MANY)
         faults = _faults(case, outputs, plain, moved, results)
+    if faults and "torch" in results:
+        own = rounding_of_torch(case, _MANY[0])
+        theirs = [one + other for one, other in zip(moved, own, strict=True)]
+        oracle = {"torch": results.pop("torch")}
+        faults = [
+            *_faults(case, outputs, plain, moved, results),
+            *_faults(case, outputs, plain, theirs, oracle),
+        ]
     compared = sum(
         int((_comparable(case, x, most) & _sharp(x, most)).sum())
         for x, most in zip(plain, moved, strict=True)

@@ -214,8 +214,11 @@ TORCH: dict[Op, Callable[..., Tensor]] = {
 }
 
 
-def in_torch(case: Case) -> list[Array]:
-    """Return results and derivatives as torch computes them."""
+def in_torch(case: Case, noise: np.random.Generator | None = None) -> list[Array]:
+    """Return results and derivatives as torch computes them.
+
+    ``noise`` moves each value by up to a unit in the last place.
+    """
     known = {node: _tensor(array) for node, array in case.values.items()}
     for node in case.wrt:
         known[node].requires_grad_(case.order > 0)
@@ -223,6 +226,9 @@ def in_torch(case: Case) -> list[Array]:
     for node in topological(expanded):
         if node not in known:
             value = TORCH[node.op](node, *(known[source] for source in node.sources))
+            if noise is not None and value.is_floating_point():
+                units = 2 * noise.random(tuple(value.shape)) - 1
+                value = value * (1 + 2.0**-52 * torch.from_numpy(np.asarray(units)))
             known[node] = _wrapped(value, node.dtype)
     outputs = [known[node] for node in expanded]
     if case.order and case.weighted and case.wrt:
@@ -248,6 +254,22 @@ def in_torch(case: Case) -> list[Array]:
                 False,
             )
     return [x.detach().numpy(force=True) for x in outputs]
+
+
+def rounding_of_torch(case: Case, samples: int) -> list[Array]:
+    """Return how far rounding moves each result of torch.
+
+    Its derivatives are those of the expansion of a function, in which terms may cancel that the derivative of the
+    function does not have: 1/d − |x|/d² instead of 1/d² for x/d with d = 1 + |x|.
+    """
+    plain = in_torch(case)
+    most = [np.zeros(x.shape) for x in plain]
+    for sample in range(samples):
+        for place, x in enumerate(in_torch(case, np.random.default_rng(sample))):
+            with np.errstate(all="ignore"):
+                moved = np.abs(x.astype(np.float64) - plain[place].astype(np.float64))
+            most[place] = np.fmax(most[place], moved)
+    return most
 
 
 def _slopes(loss: Tensor, wrt: list[Tensor], again: bool) -> list[Tensor]:
