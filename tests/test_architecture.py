@@ -31,7 +31,7 @@ LONG_FILES = {
     "src/deltarule/explain/grading/grammar.py": "one grammar of formulas, a recursive descent",
     "src/deltarule/generative/autoencoders/vae.py": "the model, its bound, its sampling and its saving",
     "src/deltarule/interop/onnx/networks.py": "one function for every operator with weights or windows",
-    "src/deltarule/backends/native/loops/values.py": "one case for every kind of expression, over elements and vectors",
+    "src/deltarule/backends/native/loops/expressions.py": "one case for each kind of expression, scalar and vector",
     "src/deltarule/backends/native/loops/emit.py": "nests and scatters share loops, lanes and masks",
     "src/deltarule/learners/naive_bayes/bayes.py": "four models with one base, each with its arguments and an example",
     "src/deltarule/render/mathematics.py": "one kind of formula, three writers: a branch in each for every part",

@@ -1,1 +1,1 @@
-"""Ways to run a graph."""
+"""Backends: NumPy interpretation and native code generation."""

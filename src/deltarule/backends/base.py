@@ -1,4 +1,4 @@
-"""What every backend offers: compile a program, compile a step program to a runner of whole epochs."""
+"""The interface of backends: compilation of programs to executables, and of step programs to runners."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ class Executable(Protocol):
     """A compiled program."""
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        """Return the values of the outputs for these values of the inputs (never views of the inputs)."""
+        """Return the values of the outputs; they do not share memory with the inputs."""
         ...
 
 
 class StepRunner(Protocol):
     """A compiled training step that owns its state and runs many steps in one call.
 
-    Another thread may read ``steps_done`` (progress) and call ``stop`` (interrupt) while ``run`` is at work.
+    Other threads may read ``steps_done`` (progress) and call ``stop`` (interrupt) during ``run``.
     """
 
     @property
     def steps_done(self) -> int:
-        """Steps finished in the run that is at work, or in the last one."""
+        """Number of finished steps of the current or last run."""
         ...
 
     def load(self, state: Sequence[Array]) -> None:
-        """Take over copies of the state arrays."""
+        """Copy the state arrays to the runner."""
         ...
 
     def read(
         self, part: slice = slice(None), out: Sequence[Array] | None = None
     ) -> list[Array]:
-        """Return copies of the current state, or of a part of its arrays; ``out``: arrays to copy to."""
+        """Return copies of the current state, or of a slice of its arrays; ``out``: arrays to copy to."""
         ...
 
-    def look(self) -> list[Array]:
-        """Return the numbers of the current state where they lie, in any shape: to be read before the next run."""
+    def state_views(self) -> list[Array]:
+        """Return views of the current state, in any shape; they are valid until the next run."""
         ...
 
     def run(
@@ -56,31 +56,37 @@ class StepRunner(Protocol):
     ) -> npt.NDArray[np.float64]:
         """Run ``len(order) // batch_size`` steps; return their metrics, (steps done, n_metrics).
 
-        ``data`` are whole data sets, one for each batch input; step k takes the rows
-        ``order[k·B : (k+1)·B]`` of each. Ends after the step in which ``stop`` was called.
+        The run ends after the step during which ``stop`` is called.
+
+        Args:
+            data: One data set for each batch input; step k reads the rows ``order[k·B : (k+1)·B]`` of each.
+            order: Row numbers.
+            first_step: Number of the first step.
+            seed: Seed of the random numbers.
+            scalars: Values of the scalars of the step program.
         """
         ...
 
-    def twin(self) -> StepRunner:
-        """Return a runner of the same compiled step, without a state yet; both may run at once."""
+    def clone(self) -> StepRunner:
+        """Return a runner of the same compiled step with a separate state, to be loaded; both may run concurrently."""
         ...
 
     def stop(self) -> None:
-        """Ask the run that is at work to end after its current step."""
+        """Request the current run to end after its current step."""
         ...
 
 
 class Backend(Protocol):
-    """A way to run programs."""
+    """A compiler of programs for one kind of device."""
 
     name: str
 
     def compile(self, program: Program, threads: int | None = None) -> Executable:
-        """Prepare a program of static shapes; ``threads`` None lets the backend choose."""
+        """Compile a program of static shapes; with ``threads`` None the backend chooses their number."""
         ...
 
     def compile_step(
         self, program: StepProgram, threads: int | None = None
     ) -> StepRunner:
-        """Prepare a training step; ``threads`` None lets the backend choose."""
+        """Compile a training step; with ``threads`` None the backend chooses their number."""
         ...

@@ -1,4 +1,4 @@
-"""Windows and convolutions in NumPy: a convolution is a product of windows with the kernel."""
+"""Sliding windows and convolutions in NumPy: a convolution is a contraction of windows with the kernel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sizes = tuple[int, ...]
 def slide(
     x: Array, axes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes
 ) -> Array:
-    """Return a read-only view with one trailing axis per window axis."""
+    """Return a read-only view of the sliding windows, with one trailing axis per window axis."""
     shape, strides = list(x.shape), list(x.strides)
     tail_strides = []
     for axis, width, step, spread in zip(axes, window, stride, dilation, strict=True):
@@ -31,7 +31,7 @@ def slide(
 def add_back(
     y: Array, axes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes, shape: Sizes
 ) -> Array:
-    """Add windows back to where they were read from."""
+    """Return the adjoint of ``slide``: overlapping windows are added up to ``shape``."""
     result = np.zeros(shape, y.dtype)
     for offset in np.ndindex(*window):
         place: list[slice] = [slice(None)] * len(shape)
@@ -57,7 +57,7 @@ def fold(node: Node, y: Array) -> Array:
 
 
 def _patches(node: Node, x: Array, kernel: Sizes) -> Array:
-    """Return the windows of the padded image by group: (N, *out, groups, C/groups, *kernel)."""
+    """Return the windows of the padded image for each group: (N, *out, groups, C/groups, *kernel)."""
     a = node.attributes
     padded = np.pad(x, ((0, 0), *a["padding"], (0, 0)))
     spatial = tuple(range(1, 1 + len(kernel)))
@@ -110,7 +110,7 @@ def convolve_weight(node: Node, x: Array, y: Array) -> Array:
 
 
 def convolve_transposed(node: Node, y: Array, weight: Array) -> Array:
-    """Evaluate CONVOLVE_TRANSPOSED: spread each signal over its window and add up."""
+    """Evaluate CONVOLVE_TRANSPOSED: the overlap-add of windows, each a signal times the kernel."""
     a = node.attributes
     kernel = weight.shape[1:-1]
     out, inner = _letters(len(kernel))

@@ -1,4 +1,4 @@
-"""The reference backend: NumPy, one table, slow and obviously right. The oracle of every engine, and the prompt's.
+"""The reference backend: every primitive in NumPy, in one table. The test oracle of all engines, and eager evaluation.
 
 Every node is evaluated once, in topological order, in its own element type; named functions are expanded.
 """
@@ -14,8 +14,8 @@ import numpy as np
 from deltarule import shapes
 from deltarule.backends import convolution, threefry
 from deltarule.backends.base import Array, Executable, StepRunner
-from deltarule.backends.given import check_arrays, refusal
 from deltarule.backends.stepper import LoopRunner
+from deltarule.backends.validation import check_arrays, check_error
 from deltarule.cached import cached_property
 from deltarule.dtypes import DTYPES, SHORT_SUM
 from deltarule.errors import DataError, GraphError
@@ -28,14 +28,12 @@ from deltarule.graph.walk import topological
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 _KINDS = {name: np.dtype(name) for name in DTYPES}
-_KEPT = (
-    2**16
-)  # numbers of a value that depends on no input: the larger are computed in every run
-_SMALL = 2**12  # numbers that are copied sooner than a view of them is made
+_MAX_CACHED_ELEMENTS = 2**16  # larger constant values are recomputed in every run
+_MAX_COPIED_ELEMENTS = 2**12  # up to this size a copy is faster than a broadcast view
 
 
 def _cast(node: Node, x: Array) -> Array:
-    """Return the values in another type: floats cut towards zero, to the nearest bound if outside, NaN to 0."""
+    """Cast to another type; floats are truncated towards zero and saturate at the bounds, NaN becomes 0."""
     if not (node.dtype.is_integer and x.dtype.kind == "f"):
         return x.astype(_KINDS[node.dtype.name])
     bounds = np.iinfo(node.dtype.name)
@@ -55,7 +53,7 @@ def _ramp(node: Node) -> Array:
 
 
 def _broadcast(node: Node, x: Array) -> Array:
-    if math.prod(node.shape) > _SMALL:
+    if math.prod(node.shape) > _MAX_COPIED_ELEMENTS:
         return np.broadcast_to(x, node.shape)
     result = np.empty(node.shape, x.dtype)
     result[...] = x
@@ -103,7 +101,7 @@ def _checked(node: Node, indices: Array, size: int) -> Array:
 
 def _check(node: Node, x: Array, condition: Array, shown: Array) -> Array:
     if not condition.all():
-        raise refusal(node.attributes["message"], shown[~condition].flat[0])
+        raise check_error(node.attributes["message"], shown[~condition].flat[0])
     return x
 
 
@@ -124,7 +122,7 @@ def _scatter_add(node: Node, indices: Array, updates: Array) -> Array:
 
 
 def _sum(node: Node, x: Array) -> Array:
-    """Return sums; those of more than a few float32 numbers are added in float64 and rounded once."""
+    """Return sums; long sums of float32 are accumulated in float64 and rounded once."""
     axes = node.attributes["axes"]
     length = math.prod(x.shape[axis] for axis in axes)
     wide = x.dtype == np.float32 and length > SHORT_SUM
@@ -132,7 +130,7 @@ def _sum(node: Node, x: Array) -> Array:
 
 
 def _cumulative_sum(node: Node, x: Array) -> Array:
-    """Return running sums; those of float32 numbers are added in float64 and each rounded once."""
+    """Return cumulative sums; those of float32 are accumulated in float64 and rounded once."""
     return np.cumsum(
         x, node.attributes["axis"], np.float64 if x.dtype == np.float32 else x.dtype
     )
@@ -142,7 +140,9 @@ def _solve(node: Node, a: Array, b: Array) -> Array:
     try:
         return np.asarray(np.linalg.solve(a, b))
     except np.linalg.LinAlgError as error:
-        raise DataError("solve", expected="a regular matrix", got=str(error)) from error
+        raise DataError(
+            "solve", expected="an invertible matrix", got=str(error)
+        ) from error
 
 
 def _cholesky(node: Node, a: Array) -> Array:
@@ -220,12 +220,16 @@ EVALUATE: dict[Op, Evaluate] = {
 
 
 def evaluate(outputs: Sequence[Node], values: Mapping[Node, Array]) -> list[Array]:
-    """Return the values of ``outputs``; ``values`` holds the inputs, and any other node that is known.
+    """Return the values of ``outputs``, given the ``values`` of inputs and possibly of interior nodes.
 
-    Unknown sizes are read off the values. Intermediate values are dropped as soon as their last reader has run.
+    Unknown sizes are inferred from the values. Intermediate values are released after their last use.
+
+    >>> x = build.input_node("x", (2,))
+    >>> evaluate([build.exp(x)], {x: np.zeros(2, "float32")})[0].tolist()
+    [1.0, 1.0]
     """
     outputs, values = _with_known_sizes(outputs, values)
-    return _Plan(expand_calls(outputs, frontier=values), tuple(values)).run(
+    return _Interpreter(expand_calls(outputs, frontier=values), tuple(values)).run(
         values.values()
     )
 
@@ -233,7 +237,7 @@ def evaluate(outputs: Sequence[Node], values: Mapping[Node, Array]) -> list[Arra
 def _with_known_sizes(
     outputs: Sequence[Node], values: Mapping[Node, Array]
 ) -> tuple[Sequence[Node], Mapping[Node, Array]]:
-    """Give unknown sizes the numbers that the given arrays have."""
+    """Replace unknown sizes by those of the arrays."""
     sizes: dict[shapes.Dimension, int] = {}
     for node, array in values.items():
         for size, number in zip(node.shape, array.shape, strict=False):
@@ -248,128 +252,132 @@ def _with_known_sizes(
                 )
     if not sizes:
         return outputs, values
-    twins = {
+    static_inputs = {
         node: build.input_node(
             str(node.attributes.get("name", "")), np.shape(array), node.dtype
         )
         for node, array in values.items()
     }
-    return specialise(outputs, sizes, twins), {
-        twins[node]: array for node, array in values.items()
+    return specialise(outputs, sizes, static_inputs), {
+        static_inputs[node]: array for node, array in values.items()
     }
 
 
-class _Line(NamedTuple):
-    """One node of a plan; values stand in a table, at the places of their nodes."""
+class _Instruction(NamedTuple):
+    """The evaluation of one node; operands and result are entries of a table of values."""
 
     place: int
     node: Node
     compute: Evaluate
     sources: tuple[int, ...]
     kind: np.dtype[Any]
-    finished: tuple[int, ...]  # whose last reader this is
+    released: tuple[int, ...]  # entries whose last use this is
 
 
 @final
-class _Plan:
-    """The evaluation of ``roots`` from values of the nodes ``given``: all that the graph alone decides, decided once.
+class _Interpreter:
+    """An interpreter of the graph of ``roots`` with inputs ``given``: instructions in topological order.
 
-    Values that depend on none of ``given`` are computed in the first run and kept (those of up to ``_KEPT`` numbers).
+    Values that do not depend on ``given`` are computed in the first run and cached if they are small.
     """
 
     def __init__(self, roots: Sequence[Node], given: Sequence[Node]) -> None:
         known = frozenset(given)
         order = topological(roots, known)
         places = {node: place for place, node in enumerate(order)}
-        fixed = _fixed(order, known)
-        last = {
+        constant = _constant_nodes(order, known)
+        last_use = {
             source: reader
             for reader in order
             if reader not in known
             for source in reader.sources
         }
-        lasting = {
+        live_out = {
             *roots,
             *(
                 s
                 for node in order
-                if node not in fixed
+                if node not in constant
                 for s in node.sources
-                if s in fixed
+                if s in constant
             ),
         }
         self._size = len(order) + 1
-        self._given = [
+        self._input_places = [
             places.get(node, len(order)) for node in given
-        ]  # behind the others if nobody reads it
+        ]  # the last entry of the table for inputs that are not used
         self._roots = [places[node] for node in roots]
-        self._first: list[_Line] = []
-        self._lines: list[_Line] = []
+        self._constant_instructions: list[_Instruction] = []
+        self._instructions: list[_Instruction] = []
         for place, node in enumerate(order):
             if node in known:
                 continue
             _require_value(node)
             sources = tuple(places[source] for source in node.sources)
-            finished = tuple(
+            released = tuple(
                 {
                     places[s]
                     for s in node.sources
-                    if last[s] is node and s not in lasting
+                    if last_use[s] is node and s not in live_out
                 }
             )
-            line = _Line(
+            instruction = _Instruction(
                 place,
                 node,
                 EVALUATE[node.op],
                 sources,
                 _KINDS[node.dtype.name],
-                finished,
+                released,
             )
-            (self._first if node in fixed else self._lines).append(line)
+            (
+                self._constant_instructions if node in constant else self._instructions
+            ).append(instruction)
 
     def run(self, given: Iterable[Array]) -> list[Array]:
-        """Return the values of the roots for these values of the nodes given."""
-        values = self._start.copy()
-        for place, array in zip(self._given, given, strict=True):
+        """Return the values of the roots for these values of the inputs."""
+        values = self._initial_values.copy()
+        for place, array in zip(self._input_places, given, strict=True):
             values[place] = array
-        _follow(self._lines, values)
+        _execute(self._instructions, values)
         return [values[place] for place in self._roots]
 
     @cached_property
-    def _start(self) -> list[Any]:
-        """The table before a run: what depends on nothing given."""
+    def _initial_values(self) -> list[Any]:
+        """The table of values before a run, with the constant values."""
         values: list[Any] = [None] * self._size
-        _follow(self._first, values)
+        _execute(self._constant_instructions, values)
         return values
 
 
-def _follow(lines: Sequence[_Line], values: list[Any]) -> None:
-    """Fill in the values of the lines, one after the other, and drop those that no later line reads."""
+def _execute(instructions: Sequence[_Instruction], values: list[Any]) -> None:
+    """Execute instructions in order; values are released after their last use."""
     with np.errstate(all="ignore"):
-        for place, node, compute, sources, kind, finished in lines:
+        for place, node, compute, sources, kind, released in instructions:
             values[place] = np.asarray(
                 compute(node, *[values[source] for source in sources]), kind
             )
-            for source in finished:
+            for source in released:
                 values[source] = None
 
 
-def _fixed(order: Sequence[Node], known: Set[Node]) -> set[Node]:
-    """Return the nodes that depend on nothing known, and are not too large to be kept."""
+def _constant_nodes(order: Sequence[Node], known: Set[Node]) -> set[Node]:
+    """Return the nodes that do not depend on inputs and whose values are small enough to be cached."""
     found: set[Node] = set()
     for node in order:
-        fixed = (
+        constant = (
             node not in known
             and shapes.is_static(node.shape)
             and found.issuperset(node.sources)
         )
-        if fixed and (node.op is Op.CONSTANT or shapes.count(node.shape) <= _KEPT):
+        if constant and (
+            node.op is Op.CONSTANT or shapes.count(node.shape) <= _MAX_CACHED_ELEMENTS
+        ):
             found.add(node)
     return found
 
 
 def _require_value(node: Node) -> None:
-    """Raise for a symbol to which no value was given."""
+    """Raise GraphError for a symbol without a value."""
     if node.op in {Op.INPUT, Op.DIMENSION} or not shapes.is_static(node.shape):
         raise GraphError(
             f"value of {node.attributes.get('name') or node.attributes.get('dimension') or 'a tensor'}",
@@ -381,7 +389,7 @@ def _require_value(node: Node) -> None:
 
 @final
 class Evaluator:
-    """Evaluate graphs as ``evaluate`` does; the order of evaluation is kept for the same outputs and inputs.
+    """A callable like ``evaluate`` that caches the order of evaluation for each pair of outputs and inputs.
 
     >>> x = build.input_node("x", (2,))
     >>> run = Evaluator()
@@ -390,29 +398,31 @@ class Evaluator:
     """
 
     def __init__(self) -> None:
-        self._plans: dict[tuple[tuple[Node, ...], tuple[Node, ...]], _Plan] = {}
+        self._interpreters: dict[
+            tuple[tuple[Node, ...], tuple[Node, ...]], _Interpreter
+        ] = {}
 
     def __call__(
         self, outputs: Sequence[Node], values: Mapping[Node, Array]
     ) -> list[Array]:
-        """Return the values of ``outputs``; ``values`` holds the inputs, and any other node that is known."""
+        """Return the values of ``outputs``, given the ``values`` of inputs and possibly of interior nodes."""
         if not all(shapes.is_static(node.shape) for node in values):
             return evaluate(outputs, values)
         key = (tuple(outputs), tuple(values))
-        plan = self._plans.get(key)
-        if plan is None:
+        interpreter = self._interpreters.get(key)
+        if interpreter is None:
             roots = expand_calls(outputs, frontier=values)
-            plan = self._plans[key] = _Plan(roots, key[1])
-        return plan.run(values.values())
+            interpreter = self._interpreters[key] = _Interpreter(roots, key[1])
+        return interpreter.run(values.values())
 
 
 class _Compiled:
-    """A program with its order of evaluation fixed."""
+    """A program with its interpreter."""
 
     def __init__(self, program: Program) -> None:
         self._inputs = program.inputs
         self._kinds = [_KINDS[node.dtype.name] for node in program.inputs]
-        self._plan = _Plan(expand_calls(program.outputs), program.inputs)
+        self._interpreter = _Interpreter(expand_calls(program.outputs), program.inputs)
 
     def __call__(self, *arrays: Array) -> list[Array]:
         check_arrays(self._inputs, arrays)
@@ -420,20 +430,27 @@ class _Compiled:
             np.asarray(array, kind)
             for array, kind in zip(arrays, self._kinds, strict=True)
         ]
-        return [np.array(result) for result in self._plan.run(given)]
+        return [np.array(result) for result in self._interpreter.run(given)]
 
 
 class ReferenceBackend:
-    """Run programs with NumPy, node by node."""
+    """The backend that runs programs with NumPy, node by node.
+
+    >>> from deltarule.graph.program import Program
+    >>> x = build.input_node("x", (2,))
+    >>> run = ReferenceBackend().compile(Program((x,), (build.exp(x),)))
+    >>> run(np.zeros(2, "float32"))[0].tolist()
+    [1.0, 1.0]
+    """
 
     name = "reference"
 
     def compile(self, program: Program, threads: int | None = None) -> Executable:
-        """Fix the order of evaluation of a program; ``threads`` has no effect."""
+        """Return an executable that interprets the program; ``threads`` has no effect."""
         return _Compiled(program)
 
     def compile_step(
         self, program: StepProgram, threads: int | None = None
     ) -> StepRunner:
-        """Return a runner that loops over the step in Python; ``threads`` has no effect."""
+        """Return a runner that interprets the step in a Python loop; ``threads`` has no effect."""
         return LoopRunner(program, self.compile(program.as_program()))

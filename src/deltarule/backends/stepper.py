@@ -1,4 +1,4 @@
-"""A step runner for any backend that can compile a program: the loop over the steps in Python."""
+"""A step runner for any backend that compiles programs, with the loop over the steps in Python."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.backends.base import Array, Executable
-from deltarule.backends.given import checked_data
+from deltarule.backends.validation import check_data
 from deltarule.graph.program import StepProgram
 
 
 class LoopRunner:
-    """Run a compiled step again and again; see ``StepRunner`` for the contract."""
+    """A ``StepRunner`` that calls an executable once per step."""
 
     def __init__(self, program: StepProgram, step: Executable) -> None:
         self._program = program
@@ -23,7 +23,7 @@ class LoopRunner:
         self.steps_done = 0
 
     def load(self, state: Sequence[Array]) -> None:
-        """Take over copies of the state arrays."""
+        """Copy the state arrays to the runner."""
         nodes = self._program.state
         self._state = [
             np.array(array, node.dtype.name)
@@ -40,16 +40,16 @@ class LoopRunner:
             copy[...] = array
         return list(out)
 
-    def look(self) -> list[Array]:
-        """Return the current state where it lies."""
+    def state_views(self) -> list[Array]:
+        """Return the arrays of the current state, without copies."""
         return list(self._state)
 
-    def twin(self) -> LoopRunner:
+    def clone(self) -> LoopRunner:
         """Return a runner of the same step with a state of its own."""
         return LoopRunner(self._program, self._step)
 
     def stop(self) -> None:
-        """End the run after its current step."""
+        """Request the current run to end after its current step."""
         self._stop = True
 
     def run(
@@ -60,11 +60,11 @@ class LoopRunner:
         seed: int,
         scalars: Sequence[float] = (),
     ) -> npt.NDArray[np.float64]:
-        """Run the steps one by one and return their metrics, (steps done, n_metrics)."""
+        """Run the steps and return their metrics, (steps done, n_metrics)."""
         size = self._program.batch_size
         n_state = len(self._program.state)
         extra = [np.float64(value) for value in scalars]
-        data = checked_data(
+        data = check_data(
             self._program.batch, data, np.asarray(order[: len(order) // size * size])
         )
         metrics: list[list[float]] = []

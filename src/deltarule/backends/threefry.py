@@ -1,8 +1,8 @@
 """Counter-based random numbers: Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw 2011).
 
-The key is (seed, stream), the counter (step, position): the same bits on every backend and for any number of
-threads. In float32, element i takes word (i // 16) mod 2 of call (i // 32)·16 + i mod 16 and keeps its upper
-24 bits; in float64 element i takes 53 bits of both words of call i.
+The key is (seed, stream), the counter (step, position): the same bits on every backend and for any number of threads.
+In float32, element i is the upper 24 bits of word (i // 16) mod 2 of call (i // 32)·16 + i mod 16; in float64 element i
+takes 53 bits from both words of call i.
 """
 
 from __future__ import annotations
@@ -43,7 +43,18 @@ def threefry(key: tuple[int, int], first: int, second: _Words) -> tuple[_Words, 
 def uniform(
     count: int, seed: int, step: int, stream: int, dtype: str
 ) -> npt.NDArray[Any]:
-    """Return ``count`` numbers in [0, 1)."""
+    """Return uniform random numbers in [0, 1).
+
+    Args:
+        count: How many.
+        seed: Seed, the first word of the key.
+        step: Number of the step, the first word of the counter.
+        stream: Distinguishes sequences of one seed and step.
+        dtype: "float32" or "float64".
+
+    >>> uniform(3, seed=0, step=0, stream=1, dtype="float32").shape
+    (3,)
+    """
     position = np.arange(count, dtype=np.uint32)
     if dtype == "float64":
         high, low = threefry((seed, stream), step, position)

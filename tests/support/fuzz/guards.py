@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 
 from deltarule.backends.native import backend
-from deltarule.backends.native.program.memory import LINE
+from deltarule.backends.native.program.memory import CACHE_LINE
 
 _GUARD = 1024  # bytes on each side
 _FILL = 0x7F  # 3·10³⁸ in float32, 10³⁰⁶ in float64: whoever reads it is noticed
@@ -24,8 +24,8 @@ class Guards:
         self._all: list[tuple[Any, int, int, str]] = []
 
     def _bytes(self, size: int, label: str) -> Any:
-        whole = np.full(size + 2 * _GUARD + LINE, _FILL, np.uint8)
-        start = _GUARD + -(whole.ctypes.data + _GUARD) % LINE
+        whole = np.full(size + 2 * _GUARD + CACHE_LINE, _FILL, np.uint8)
+        start = _GUARD + -(whole.ctypes.data + _GUARD) % CACHE_LINE
         self._all.append((whole, start, start + size, label))
         return whole[start : start + size]
 

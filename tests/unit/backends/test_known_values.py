@@ -64,7 +64,7 @@ def test_a_compiled_program_keeps_what_no_input_decides_and_hands_out_copies() -
 
 
 def test_large_values_without_inputs_are_made_in_every_run() -> None:
-    n = reference._KEPT + 1
+    n = reference._MAX_CACHED_ELEMENTS + 1
     x = build.input_node("x", (n,))
     small = build.reshape(build.sum_over(build.iota((n,), 0, x.dtype), 0), (1,))
     run = reference.ReferenceBackend().compile(

@@ -1,17 +1,19 @@
-"""The native engine: programs as machine code, through LLVM.
+"""The native backend: compilation of programs to machine code through LLVM.
 
-Reading order, from what a user calls to single instructions:
+Modules in reading order, from the interface to single instructions:
 
-1. ``backend``: a program as a native function, from memory, from disk, or compiled; ``abi`` is the layout of the
-   memory that Python and compiled code share.
-2. ``program/``: ``codegen`` puts the statements of the loop IR together, ``synchronisation``, ``work_sharing`` and
-   ``frame`` divide them among threads, ``compiled_program`` is what is cached, ``runner`` runs epochs in one call.
-3. ``loops/``: ``emit`` nests and scatters, ``values`` expressions, ``lane_axis`` and ``regions`` what is vectorised,
-   ``unroll_jam``, ``routines`` for sorting, running sums and linear algebra, ``random`` the counter-based generator.
-4. ``contraction/``: ``specification`` what is computed, ``products`` from the loop IR to it, ``tiling`` the schedule,
-   ``contraction`` the loops, ``tile`` the innermost code, ``packing`` copies, ``simple`` for what no tile fits.
-5. ``mathematics/``: ``exponential``, ``trigonometry``, ``power`` and ``error_function`` of vectors, on ``lanes``.
-6. ``llvm/``: ``emitter`` writes IR text, ``module_partition`` cuts it into parts that compile side by side,
-   ``compiler`` makes machine code, ``object_cache`` keeps it, ``machine`` describes the CPU.
-7. ``c/``: the same loop IR as C source, for export and for reading.
+1. ``backend``: executables and runners, from memory, from the cache on disk, or compiled; ``abi`` is the layout of the
+   context that Python and compiled code share.
+2. ``program/``: ``codegen`` assembles the statements of the loop IR; ``synchronisation``, ``work_sharing`` and
+   ``frame`` divide them among threads; ``compiled_program`` is what the cache stores; ``runner`` runs whole epochs.
+3. ``loops/``: ``emit`` generates nests and scatters, ``expressions`` their loop bodies; ``lane_axis`` selects the
+   vectorised loop; ``regions`` splits index sets; ``unroll_jam`` unrolls; ``routines`` are sorting, cumulative sums and
+   linear algebra; ``random`` is the counter-based generator.
+4. ``contraction/``: ``specification`` describes a contraction; ``products`` derives it from the loop IR; ``tiling`` is
+   the schedule, ``contraction`` the outer loops, ``tile`` the micro-kernel, ``packing`` the copies of operands;
+   ``simple`` is the fallback without tiles.
+5. ``mathematics/``: ``exponential``, ``trigonometry``, ``power`` and ``error_function`` on the vectors of ``lanes``.
+6. ``llvm/``: ``emitter`` is the IR builder, ``module_partition`` splits modules for parallel compilation, ``compiler``
+   generates machine code, ``object_cache`` stores it, ``machine`` describes the target.
+7. ``c/``: the loop IR as C source, for export and for reading.
 """

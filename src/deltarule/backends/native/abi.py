@@ -1,20 +1,27 @@
-"""The words (int64) of the memory through which Python and a compiled program talk."""
+"""The context: int64 words in memory through which Python and a compiled program communicate."""
 
 from __future__ import annotations
 
 ARENA, BARRIER = 0, 1  # addresses
-ERROR_FLAG, ERROR_VALUE, ERROR_SIZE = (
-    2,
+ERROR_FLAG = (
+    2  # OUT_OF_RANGE, SINGULAR, INDEFINITE, or CHECK_FAILED + the number of a message
+)
+ERROR_VALUE, ERROR_SIZE = (
     3,
     4,
-)  # what went wrong: OUTSIDE, SINGULAR, INDEFINITE or a check
+)  # the value to report, and the size of an index that is out of range
 STEPS, ORDER, METRICS = (
     5,
     6,
     7,
-)  # of an epoch: number of steps, addresses of the order and of the metrics
-STOP, DONE = 8, 9  # set by Python to end the run; steps that are finished
-FIRST_STEP, HALT = 10, 11
+)  # number of steps; addresses of the row order and the metrics
+STOP, DONE = 8, 9  # set by Python to end the run; number of finished steps
+FIRST_STEP, HALT = (
+    10,
+    11,
+)  # number of the first step; non-zero after the step that ends the run
 TABLE = 16  # addresses of the caller's arrays follow
-OUTSIDE, SINGULAR, INDEFINITE = 1, 2, 3
-REFUSED = 16  # and above: the message number flag − 16 of the image; ERROR_VALUE has the bits of a float64
+OUT_OF_RANGE, SINGULAR, INDEFINITE = 1, 2, 3
+CHECK_FAILED = (
+    16  # plus the number of the check's message; ERROR_VALUE has the bits of a float64
+)

@@ -1,4 +1,4 @@
-"""The native backend: programs as machine code."""
+"""The native backend: compilation of programs to machine code."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from typing import Any
 import numpy as np
 
 from deltarule.backends.base import Array, Executable, StepRunner
-from deltarule.backends.given import check_arrays
 from deltarule.backends.native import abi
 from deltarule.backends.native.llvm.machine import Machine, host
 from deltarule.backends.native.program.codegen import generate
-from deltarule.backends.native.program.compiled_program import compiled
-from deltarule.backends.native.program.memory import LINE, aligned, raise_reported
+from deltarule.backends.native.program.compiled_program import load_or_compile
+from deltarule.backends.native.program.memory import (
+    CACHE_LINE,
+    aligned,
+    raise_reported_error,
+)
 from deltarule.backends.native.program.runner import NativeRunner
 from deltarule.backends.native.program.threads import Entry, Team
+from deltarule.backends.validation import check_arrays
 from deltarule.graph.program import Program, StepProgram
 
 _first_byte: Any = (
     ctypes.c_char.from_buffer
-)  # NumPy's arrays are buffers, which their types do not say
+)  # arrays implement the buffer protocol, which NumPy's stubs do not declare
 
 
 class NativeBackend:
-    """Compile programs for ``machine`` (this one, unless a test names another)."""
+    """The backend that compiles programs for ``machine``, by default the host."""
 
     name = "cpu"
 
@@ -40,7 +44,7 @@ class NativeBackend:
     def compile_step(
         self, program: StepProgram, threads: int | None = None
     ) -> StepRunner:
-        """Compile a training step; ``threads`` None lets a cost model choose."""
+        """Compile a training step; with ``threads`` None a cost model chooses their number."""
         return NativeRunner(program, self.machine, threads)
 
     def compile_measured(
@@ -51,13 +55,13 @@ class NativeBackend:
 
 
 class NativeExecutable:
-    """A compiled program; several threads may call it at once."""
+    """A compiled program; calls are thread-safe."""
 
     def __init__(
         self, program: Program, machine: Machine, threads: int | None = None
     ) -> None:
         self._program = program
-        self.image, self._library = compiled(
+        self.compiled, self._library = load_or_compile(
             program.signature(),
             machine,
             threads,
@@ -65,8 +69,8 @@ class NativeExecutable:
         )
         self._entry = self._library.address("run")
         self._direct = Entry(self._entry)
-        self._team = Team(self.image.threads)
-        self._spare: list[_Call] = []
+        self._team = Team(self.compiled.threads)
+        self._free_calls: list[_Call] = []
         self._shapes = [
             (node.shape, np.dtype(node.dtype.name)) for node in program.inputs
         ]
@@ -79,23 +83,23 @@ class NativeExecutable:
         given = self._given(arrays)
         outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
         call = self._call()
-        for word, array in zip(self.image.arrays, (*given, *outputs), strict=True):
+        for word, array in zip(self.compiled.arrays, (*given, *outputs), strict=True):
             if word is not None:
-                call.hand_over(word, array)
-        if self.image.threads == 1:
+                call.set_array(word, array)
+        if self.compiled.threads == 1:
             self._direct(call.address, 0, 1)
         else:
             self._team.run(self._entry, call.address)
         fault = (
             call.context[: abi.TABLE].copy() if call.context[abi.ERROR_FLAG] else None
         )
-        self._spare.append(call)  # from here on another thread may have it
+        self._free_calls.append(call)  # may be reused by another thread from here on
         if fault is not None:
-            raise_reported(fault, self.image.messages)
+            raise_reported_error(fault, self.compiled.messages)
         return outputs
 
     def _given(self, arrays: Sequence[Array]) -> list[Array]:
-        """Return contiguous arrays of the right types."""
+        """Return the inputs as contiguous arrays of the program's element types."""
         if len(arrays) != len(self._shapes):
             check_arrays(self._program.inputs, arrays)
         given = []
@@ -114,22 +118,24 @@ class NativeExecutable:
         return given
 
     def _call(self) -> _Call:
-        """Return memory for one call; calls at the same time have their own."""
+        """Return the memory of a call; concurrent calls have separate memory."""
         try:
-            call = self._spare.pop()
+            call = self._free_calls.pop()
         except IndexError:
-            call = _Call(self.image.arena_bytes, self.image.n_words, self._team.barrier)
+            call = _Call(
+                self.compiled.arena_bytes, self.compiled.n_words, self._team.barrier
+            )
         call.context[abi.ERROR_FLAG] = 0
         return call
 
 
 class _Call:
-    """The memory of one call at a time: arena and context. Addresses of arrays that come again are remembered."""
+    """The memory of a call, arena and context; the addresses of arrays passed repeatedly are cached."""
 
     def __init__(self, arena_bytes: int, n_words: int, barrier: int) -> None:
         self._arena = aligned(arena_bytes)
-        self._empty = aligned(LINE)
-        self._known: dict[int, weakref.ref[Array]] = {}
+        self._empty = aligned(CACHE_LINE)
+        self._cached: dict[int, weakref.ref[Array]] = {}
         self.context = np.zeros(n_words, np.int64)
         self.context[abi.ARENA], self.context[abi.BARRIER] = (
             _address(self._arena),
@@ -137,16 +143,16 @@ class _Call:
         )
         self.address = _address(self.context)
 
-    def hand_over(self, word: int, array: Array) -> None:
-        """Write the address of an array to a word, unless it is there from the call before."""
-        known = self._known.get(word)
-        if known is None or known() is not array:
-            self._known[word] = weakref.ref(array)
+    def set_array(self, word: int, array: Array) -> None:
+        """Store the address of an array in a word of the context, unless it is there from the previous call."""
+        cached = self._cached.get(word)
+        if cached is None or cached() is not array:
+            self._cached[word] = weakref.ref(array)
             self.context[word] = _address(array if array.size else self._empty)
 
 
 def _address(array: Array) -> int:
-    """Return where the elements of an array begin that is not empty; the longer way takes what can't be written to."""
+    """Return the address of a non-empty array; read-only arrays need the slower array interface."""
     try:
         return ctypes.addressof(_first_byte(array))
     except (TypeError, BufferError):

@@ -113,7 +113,7 @@ class DeltaRule:
         if key not in self._runners:
             self._runners[key] = _runner(
                 key[0], self._loss, *self.theta.shape, self._bias, size
-            ).twin()
+            ).clone()
         runner = self._runners[key]
         runner.load([self.theta])
         errors = runner.run(self._data, rows, 0, 0, self._scalars)

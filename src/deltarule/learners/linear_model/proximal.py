@@ -139,7 +139,7 @@ def lasso(
             return np.asarray(state[0]), number, True
     if by_numpy == max_iter:
         return np.asarray(state[0]), max_iter, False
-    runner = _runner(*target.shape).twin()
+    runner = _runner(*target.shape).clone()
     runner.load(
         [
             gram,

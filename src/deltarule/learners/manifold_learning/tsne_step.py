@@ -142,7 +142,7 @@ def descend(p: Array, y: Array, schedule: Schedule) -> tuple[Array, int]:
         if schedule.max_iter * (1 + n * n / _MANY_PAIRS) > WORTH_COMPILING
         else "reference"
     )
-    runner = _runner(device, n, k).twin()
+    runner = _runner(device, n, k).clone()
     still, ones = [np.zeros(n)] * k, [np.ones(n)] * k
     runner.load([*y.T, *still, *ones, p, np.ones(())])
     data, n_iter = schedule.factors(), 0

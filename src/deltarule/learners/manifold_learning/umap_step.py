@@ -151,7 +151,7 @@ class Layout:
         self._data.append(np.append(np.ones(len(heads), np.float32), np.float32(0)))
         self._curve = (float(np.log(curve[0])), curve[1])
         device = "cpu" if steps > WORTH_COMPILING else "reference"
-        self._runner = _layout_runner(device, n, k, self._size, n_negatives).twin()
+        self._runner = _layout_runner(device, n, k, self._size, n_negatives).clone()
         self._runner.load(list(y.T))
 
     def epoch(self, edges: Rows, rate: float) -> None:
@@ -217,7 +217,7 @@ def settled(
         rate: Initial learning rate.
     """
     (n, k), (steps, drawn, _) = y.shape, others.shape
-    runner = _settling_runner(k, weights.shape[1], drawn, n_negatives).twin()
+    runner = _settling_runner(k, weights.shape[1], drawn, n_negatives).clone()
     data = list(np.ascontiguousarray(others.reshape(-1, k).T, np.float32))
     scalars = (rate, float(steps), float(np.log(curve[0])), curve[1])
     places = np.empty((n, k))

@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from deltarule.arguments import with_current_names
-from deltarule.backends.given import check_arrays
+from deltarule.backends.validation import check_arrays
 from deltarule.errors import ArgumentError, CheckpointError, ShapeError, whole_number
 from deltarule.optim.recipe import with_current_names as current_optimizer
 from deltarule.renamed import RENAMED_LAYERS

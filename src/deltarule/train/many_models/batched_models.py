@@ -88,7 +88,7 @@ class Scheduler:
         self._compile()
         pairs = [(self._engine, self._evaluation)]
         pairs += [
-            (self._engine.twin(), self._evaluation.twin()) for _ in range(workers - 1)
+            (self._engine.clone(), self._evaluation.clone()) for _ in range(workers - 1)
         ]
         self.lanes = [
             BatchedModels(self, engine, evaluation) for engine, evaluation in pairs

@@ -80,7 +80,7 @@ class Evaluation:
     def on(self, arrays: Sequence[Array]) -> Evaluation:
         """Return the evaluation on other arrays of the same shapes, with the same machine code."""
         other = copy.copy(self)
-        other._arrays, other.engine = list(arrays), self.engine.twin()
+        other._arrays, other.engine = list(arrays), self.engine.clone()
         other.__dict__.pop("fingerprint", None)
         return other
 

@@ -43,11 +43,13 @@ class Engine:
         self._state: list[Array] | None = None
         self.compile_seconds = 0.0
 
-    def twin(self) -> Engine:
+    def clone(self) -> Engine:
         """Return an engine with the same machine code and a separate state; both may run concurrently."""
         other = Engine(self._make, self._backend.name, self._threads)
         other._steps = dict(self._steps)
-        other._runners = {size: runner.twin() for size, runner in self._runners.items()}
+        other._runners = {
+            size: runner.clone() for size, runner in self._runners.items()
+        }
         return other
 
     @property
@@ -100,7 +102,7 @@ class Engine:
         """Return the arrays of the state without copying, in any shape, valid until the next run."""
         if self._holder is None:
             return list(self._state or ())
-        return self._runners[self._holder].look()[
+        return self._runners[self._holder].state_views()[
             : len(self.step(self._holder).names.all)
         ]
 

@@ -123,7 +123,7 @@ def test_the_folder_is_chosen_by_argument_then_variable_then_system(
 
 
 def test_old_objects_are_forgotten(tmp_path, monkeypatch):
-    monkeypatch.setattr("deltarule.backends.native.llvm.object_cache._MOST_FILES", 8)
+    monkeypatch.setattr("deltarule.backends.native.llvm.object_cache._MAX_FILES", 8)
     for value in range(12):
         compile_objects([module("answer", value)], host(), cache=tmp_path)
     assert 6 <= len(files(tmp_path)) <= 8

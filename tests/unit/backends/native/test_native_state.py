@@ -23,15 +23,15 @@ def test_tiles_write_what_one_assignment_writes(monkeypatch, tile):
             source = source.transpose(np.argsort(first))
             target = np.zeros([shape[axis] for axis in second])
             target = target.transpose(np.argsort(second))
-            memory.put(target, source)
+            memory.copy_array(target, source)
             np.testing.assert_array_equal(target, source)
 
 
 def test_one_number_that_is_repeated_is_told_from_others():
-    assert memory.is_one_number(np.broadcast_to(np.float32(2), (3, 4)))
-    assert not memory.is_one_number(np.broadcast_to(np.arange(4), (3, 4)))
-    assert not memory.is_one_number(np.zeros((3, 4)))
-    assert not memory.is_one_number(np.zeros((1, 1)))
+    assert memory.is_broadcast_scalar(np.broadcast_to(np.float32(2), (3, 4)))
+    assert not memory.is_broadcast_scalar(np.broadcast_to(np.arange(4), (3, 4)))
+    assert not memory.is_broadcast_scalar(np.zeros((3, 4)))
+    assert not memory.is_broadcast_scalar(np.zeros((1, 1)))
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -212,7 +212,7 @@ def test_twins_share_the_code_and_nothing_else(backend: Any) -> None:
     state, data = graphs.values(program, 64)
     order = np.tile(np.arange(64), 20)
     first = backend.compile_step(program)
-    twins = [first, first.twin(), first.twin()]
+    twins = [first, first.clone(), first.clone()]
     found: dict[int, Any] = {}
 
     def work(place: int) -> None:

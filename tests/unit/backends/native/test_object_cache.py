@@ -50,7 +50,7 @@ def test_a_folder_that_others_may_write_to_is_not_used_and_a_warning_says_so_onc
     kept, mode
 ):
     kept.parent.chmod(mode)
-    with pytest.warns(UserWarning, match="another user may write there"):
+    with pytest.warns(UserWarning, match="other users can write to it"):
         assert object_cache.read(kept) is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -19,11 +19,11 @@ from deltarule import nn
 from deltarule.backends.native.llvm.machine import core_count
 from deltarule.backends.native.program import codegen
 seen = []
-kept = codegen.Assembler.__init__
+kept = codegen.ProgramBuilder.__init__
 def noting(self, *args, **kwargs):
     kept(self, *args, **kwargs)
     seen.append(self.threads)
-codegen.Assembler.__init__ = noting
+codegen.ProgramBuilder.__init__ = noting
 model = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 512))
 x = np.zeros((512, 512), np.float32)
 threads = json.loads(sys.argv[1])

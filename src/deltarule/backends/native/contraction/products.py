@@ -13,7 +13,7 @@ from deltarule.backends.native.contraction.contraction import (
 )
 from deltarule.backends.native.contraction.tiling import Plan, levels_of
 from deltarule.backends.native.llvm.emitter import Emitter, Module
-from deltarule.backends.native.loops.values import Value, Values
+from deltarule.backends.native.loops.expressions import ExpressionEmitter, Value
 from deltarule.graph.op import Op
 from deltarule.lower.contract import is_affine
 from deltarule.lower.index import Axis
@@ -183,14 +183,14 @@ class _Epilogue:
     ) -> None:
         self._statement, self._roles = statement, roles
         self._buffers = tuple(buffers)
-        self._open: dict[tuple[int, str, int], tuple[Emitter, Values]] = {}
+        self._open: dict[tuple[int, str, int], tuple[Emitter, ExpressionEmitter]] = {}
 
     def __call__(
         self, e: Emitter, value: str, row: str, column: str, width: int, context: str
     ) -> str:
         values = self._values(e, width, context)
         values.tail = e.lanes
-        with values.level():
+        with values.scope():
             self._bind(values, e, row, column)
             values.results = {0: Value(value, width)}
             ready = [
@@ -210,7 +210,7 @@ class _Epilogue:
                 del values.variables[axis]
         return result
 
-    def _values(self, e: Emitter, width: int, context: str) -> Values:
+    def _values(self, e: Emitter, width: int, context: str) -> ExpressionEmitter:
         """Return the values of this block, with what does not depend on the point already computed."""
         key = (id(e), e.block, width)
         known = self._open.get(key)
@@ -223,13 +223,15 @@ class _Epilogue:
             )
             pointers[buffer] = e.assign(f"load ptr, ptr {slot}, align 8")
         lane = self._roles.columns[-1] if self._roles.columns and width > 1 else None
-        values = Values(e, pointers, lane, width)
+        values = ExpressionEmitter(e, pointers, lane, width)
         values.context = e.assign(f"load ptr, ptr {context}, align 8")
         values.hoist(store.value for store in self._statement.stores)
         self._open[key] = (e, values)
         return values
 
-    def _bind(self, values: Values, e: Emitter, row: str, column: str) -> None:
+    def _bind(
+        self, values: ExpressionEmitter, e: Emitter, row: str, column: str
+    ) -> None:
         """Give the loop variables the values that they have in this row and column."""
         for axes, position in (
             ((*self._roles.batch, *self._roles.rows), row),

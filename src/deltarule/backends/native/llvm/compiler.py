@@ -1,7 +1,7 @@
-"""From LLVM IR text to callable machine code, through llvmlite, with an object cache on disk.
+"""Compilation of LLVM IR text to machine code through llvmlite, with an object cache on disk.
 
-No optimisation passes run: the emitters write what they mean, so parsing and code generation are the whole cost.
-Objects are cached by the text, the target, the versions of llvmlite and LLVM, and the level of code generation.
+No optimisation passes run: the emitters write optimised IR, so that compilation is parsing and code generation only.
+Objects are cached by the text, the target, the versions of llvmlite and LLVM, and the code generation level.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ CODE_GENERATION_LEVEL = (
 )
 _EMPTY = 'source_filename = "empty"\n'
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
-    # A fork waits until no other thread is inside llvmlite's lock, so that the child finds it free and LLVM's shared
-    # context whole. What runs without the lock (``_unlocked``) has a context of its own that the child never touches.
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    # A fork acquires llvmlite's lock, so that it is free in the child and LLVM's global context is consistent. Code
+    # that runs without the lock (``_unlocked``) has its own LLVM context, which the child does not use.
     _lock = ffi.lib._lock
     os.register_at_fork(
         before=_lock.__enter__,
@@ -40,12 +40,12 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
 
 
 class Library:
-    """Loaded machine code; the addresses stay valid as long as this object lives."""
+    """Loaded machine code; its addresses are valid during the lifetime of this object."""
 
     def __init__(self, objects: Sequence[bytes], machine: Machine) -> None:
         target = _target_machine(machine, CODE_GENERATION_LEVEL)
-        # In the context that lives as long as the process: an engine must not outlive the context of its module,
-        # and the collector frees both in any order.
+        # The module is in the global context: an engine must not outlive the context of its module, and the garbage
+        # collector would free both in any order.
         module = llvm.parse_assembly(f'target triple = "{machine.triple}"\n{_EMPTY}')
         self._engine = llvm.create_mcjit_compiler(module, target)
         for code in objects:
@@ -53,7 +53,7 @@ class Library:
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
-        """Return the address of an exported function or constant; GraphError if there is none."""
+        """Return the address of an exported function or constant; raise GraphError if there is none."""
         found: int = self._engine.get_function_address(name)
         if not found:
             raise GraphError(
@@ -62,7 +62,7 @@ class Library:
         return found
 
     def function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-        """Return a ctypes function (which releases the interpreter lock) that keeps this library alive."""
+        """Return a ctypes function, which releases the interpreter lock and keeps this library alive."""
         function: Any = ctypes.CFUNCTYPE(result, *arguments)(self.address(name))
         function.library = self
         called: Callable[..., Any] = function
@@ -76,9 +76,16 @@ def compile_modules(
     cache: str | Path | None = None,
     level: int = CODE_GENERATION_LEVEL,
 ) -> Library:
-    """Compile modules (in parallel) and load them together; they may refer to each other's functions.
+    """Compile modules in parallel and link them.
 
-    Raises GraphError if LLVM refuses a text.
+    Args:
+        texts: LLVM IR of the modules, which may call each other's functions.
+        machine: The compilation target.
+        cache: Folder of the object cache; by default that of the user.
+        level: Code generation level, 0 to 3.
+
+    Raises:
+        GraphError: LLVM rejects a text.
     """
     return Library(compile_objects(texts, machine, cache=cache, level=level), machine)
 
@@ -90,10 +97,10 @@ def compile_objects(
     cache: str | Path | None = None,
     level: int = CODE_GENERATION_LEVEL,
 ) -> list[bytes]:
-    """Return the object code of each module, from the cache where it is there."""
+    """Return the object code of each module, from the cache or compiled."""
     folder = cache_folder(cache)
 
-    def obtain(text: str) -> bytes:
+    def load_or_generate(text: str) -> bytes:
         path = folder / object_name(text, machine, level) if folder else None
         known = read(path) if path else None
         if known is not None:
@@ -104,20 +111,20 @@ def compile_objects(
         return code
 
     if len(texts) < 2:
-        return [obtain(text) for text in texts]
+        return [load_or_generate(text) for text in texts]
     with ThreadPoolExecutor(min(len(texts), machine.cores)) as pool:
-        return list(pool.map(obtain, texts))
+        return list(pool.map(load_or_generate, texts))
 
 
 def assembly(text: str, machine: Machine, level: int = CODE_GENERATION_LEVEL) -> str:
-    """Return the assembly language of a module, for people and for tests."""
+    """Return the assembly code of a module."""
     module = _parse(text, llvm.create_context())
     listing: str = _target_machine(machine, level).emit_assembly(module)
     return listing
 
 
 def object_name(text: str, machine: Machine, level: int = CODE_GENERATION_LEVEL) -> str:
-    """Return the name of a module's file in the cache."""
+    """Return the file name of a module in the object cache."""
     versions = f"{llvmlite.__version__}|{llvm.llvm_version_info}"
     parts = "\0".join((versions, machine.key(), str(level), text))
     return hashlib.sha256(parts.encode()).hexdigest() + ".object"
@@ -125,11 +132,9 @@ def object_name(text: str, machine: Machine, level: int = CODE_GENERATION_LEVEL)
 
 def _target_machine(machine: Machine, level: int) -> Any:
     if not 0 <= level <= 3:
-        raise ArgumentError(
-            "level of code generation", expected="0 to 3", got=str(level)
-        )
+        raise ArgumentError("code generation level", expected="0 to 3", got=str(level))
     target = llvm.Target.from_triple(machine.triple)
-    # addresses of 64 bits everywhere: the loader may put code and constants of one object far apart
+    # the large code model: the loader may place code and constants of an object more than 2 GiB apart
     return target.create_target_machine(
         cpu=machine.cpu,
         features=machine.features,
@@ -143,15 +148,15 @@ def _parse(text: str, context: Any) -> Any:
     try:
         return llvm.parse_assembly(text, context)
     except RuntimeError as error:
-        raise _refused(str(error)) from error
+        raise _rejected(str(error)) from error
 
 
-def _refused(message: str) -> GraphError:
+def _rejected(message: str) -> GraphError:
     return GraphError("native compiler", expected="legal LLVM IR", got=message.strip())
 
 
 def _generate(text: str, machine: Machine, level: int) -> bytes:
-    """Return object code: in a context and a target machine of its own, so that threads work side by side."""
+    """Return object code, with a separate LLVM context and target machine, so that threads run in parallel."""
     context = llvm.create_context()
     target = _target_machine(machine, level)
     parse, emit = (
@@ -162,11 +167,11 @@ def _generate(text: str, machine: Machine, level: int) -> bytes:
         module = llvm.ModuleRef(parse(context, text.encode(), message), context)
         if message:
             module.detach()
-            raise _refused(str(message))
+            raise _rejected(str(message))
     with module, ffi.OutputString() as message:
         buffer = emit(target, module, 1, message)
         if not buffer:
-            raise _refused(str(message))
+            raise _rejected(str(message))
     try:
         start = ffi.lib.LLVMPY_GetBufferStart(buffer)
         return ctypes.string_at(start, ffi.lib.LLVMPY_GetBufferSize(buffer))
@@ -176,9 +181,9 @@ def _generate(text: str, machine: Machine, level: int) -> bytes:
 
 @functools.cache
 def _unlocked(name: str) -> Any:
-    """Return a function of libllvmlite without llvmlite's process-wide lock.
+    """Return a function of libllvmlite without llvmlite's global lock.
 
-    LLVM itself needs no lock between contexts; with the lock, modules would compile one after another.
+    LLVM needs no lock between contexts; with the lock, modules would compile sequentially.
     """
     wrapped = getattr(ffi.lib, name)
     function = getattr(ctypes.CDLL(ffi.lib._name), name)

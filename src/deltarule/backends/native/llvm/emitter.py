@@ -1,6 +1,6 @@
-"""Writing LLVM IR text: fresh registers, vector types, loops, and the functions that a module shares.
+"""Emission of LLVM IR text: registers, vector types, loops, and the functions and constants of a module.
 
-Intrinsics need no declaration (LLVM ≥ 19 declares them on use), and vector constants are written ``splat``.
+Intrinsics need no declaration (LLVM ≥ 19 declares them on use), and vector constants are written as ``splat``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from deltarule.backends.given import Message
 from deltarule.backends.native.llvm.machine import Machine, element_bytes
+from deltarule.backends.validation import CheckMessage
 from deltarule.graph.constants import single
 
 SCALARS = {
@@ -50,19 +50,21 @@ def number(value: float, dtype: str, width: int = 1) -> str:
 
 
 class Module:
-    """The functions and constants of one compilation unit; a name that is already there is not added again."""
+    """The functions and constants of one compilation unit; a definition is added once per name."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.definitions: dict[str, str] = {}
-        self.messages: list[Message] = []  # of the checks in the functions
+        self.messages: list[
+            CheckMessage
+        ] = []  # messages of the checks in the functions
 
     def add(self, name: str, text: str) -> None:
-        """Add the text of one or more definitions under a name, unless the name is taken."""
+        """Add the text of one or more definitions under a name, unless the name exists."""
         self.definitions.setdefault(name, text)
 
-    def message(self, message: Message) -> int:
-        """Return the number of a message, which is added once."""
+    def message(self, message: CheckMessage) -> int:
+        """Add a check message, unless it exists, and return its number."""
         if message not in self.messages:
             self.messages.append(message)
         return self.messages.index(message)
@@ -71,16 +73,16 @@ class Module:
         return name in self.definitions
 
     def text(self) -> str:
-        """Return the whole module."""
+        """Return the text of the module."""
         text = "\n".join(self.definitions.values())
         return f'target triple = "{self.machine.triple}"\n\n{text}\n'
 
 
 class Emitter:
-    """Collects the lines of one function body.
+    """An IR builder for the body of one function.
 
-    ``block`` is the label of the block that is being written (for phi nodes). Expression helpers take and return
-    registers or constants as text; ``width`` 1 means a scalar.
+    ``block`` is the label of the current basic block (for phi nodes). Operands and results are registers or constants
+    as text; ``width`` 1 means a scalar.
     """
 
     def __init__(self, module: Module, prefix: str = "t") -> None:
@@ -88,11 +90,9 @@ class Emitter:
         self.machine = module.machine
         self.lines: list[str] = []
         self.block = "entry"
-        self.entry: list[
-            str
-        ] = []  # lines to go to the top of the function: stack slots
-        self.offset = "0"  # for epilogues: position of the vector's first lane in arrays laid out like the result
-        self.lanes: int | None = None  # for epilogues: valid lanes of a partial vector
+        self.entry: list[str] = []  # instructions of the entry block: stack allocations
+        self.offset = "0"  # in epilogues: position of the first lane in arrays with the layout of the result
+        self.lanes: int | None = None  # in epilogues: valid lanes of a partial vector
         self._prefix = prefix
         self._count = 0
 
@@ -106,13 +106,13 @@ class Emitter:
         self.lines.append(f"  {line}")
 
     def assign(self, expression: str, hint: str = "") -> str:
-        """Add an instruction; return the register that holds its result."""
+        """Add an instruction; return the register of its result."""
         register = self.fresh(hint)
         self.lines.append(f"  {register} = {expression}")
         return register
 
     def stack(self, type_text: str) -> str:
-        """Reserve a stack slot of the function; return its address."""
+        """Allocate a stack slot in the entry block; return its address."""
         register = self.fresh("slot")
         self.entry.append(f"  {register} = alloca {type_text}, align 64")
         return register
@@ -122,27 +122,27 @@ class Emitter:
         return self.fresh(hint + ".")[1:]
 
     def label(self, name: str) -> None:
-        """Begin a block."""
+        """Begin a basic block."""
         self.lines.append(f"{name}:")
         self.block = name
 
     def branch(self, target: str) -> None:
-        """End the block with a jump."""
+        """End the block with a branch."""
         self.emit(f"br label %{target}")
 
     def branch_if(self, condition: str, target: str, otherwise: str) -> None:
-        """End the block with a choice."""
+        """End the block with a conditional branch."""
         self.emit(f"br i1 {condition}, label %{target}, label %{otherwise}")
 
     def function(self, signature: str, attributes: str = "nounwind") -> str:
-        """Return the definition of the function that these lines are the body of."""
+        """Return the definition of the function with this body."""
         body = "\n".join(["entry:", *self.entry, *self.lines])
         return f"define {signature} {attributes} {{\n{body}\n}}\n"
 
-    # Whole numbers (64 bits).
+    # Integer arithmetic (64 bits).
 
     def add(self, a: str | int, b: str | int) -> str:
-        """Return a + b, folding constants."""
+        """Return a + b; constants are folded."""
         if isinstance(a, int) and isinstance(b, int):
             return str(a + b)
         if b in (0, "0"):
@@ -152,7 +152,7 @@ class Emitter:
         return self.assign(f"add i64 {a}, {b}")
 
     def multiply(self, a: str | int, b: str | int) -> str:
-        """Return a · b, folding constants."""
+        """Return a · b; constants are folded."""
         if a in (0, "0") or b in (0, "0"):
             return "0"
         if b in (1, "1"):
@@ -170,11 +170,11 @@ class Emitter:
         return "0" if b == 1 else self.assign(f"urem i64 {a}, {b}")
 
     def minimum(self, a: str, b: str | int) -> str:
-        """Return the lesser of two signed integers."""
+        """Return the smaller of two signed integers."""
         return self.assign(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
 
     def compare(self, relation: str, a: str, b: str | int) -> str:
-        """Return whether two signed integers are in a relation (eq, ne, slt, sge …)."""
+        """Compare two signed integers with a predicate (eq, ne, slt, sge …)."""
         return self.assign(f"icmp {relation} i64 {a}, {b}")
 
     # Memory.
@@ -188,7 +188,7 @@ class Emitter:
     def load(
         self, dtype: str, address: str, width: int = 1, lanes: int | None = None
     ) -> str:
-        """Return ``width`` elements from memory; of a partial vector only the first ``lanes`` are read."""
+        """Load ``width`` elements; of a partial vector only the first ``lanes``."""
         kind = type_of(dtype, width)
         align = _alignment(dtype)
         if lanes is None or lanes >= width:
@@ -208,7 +208,7 @@ class Emitter:
         width: int = 1,
         lanes: int | None = None,
     ) -> None:
-        """Write ``width`` elements to memory; of a partial vector only the first ``lanes``."""
+        """Store ``width`` elements; of a partial vector only the first ``lanes``."""
         kind = type_of(dtype, width)
         align = _alignment(dtype)
         if lanes is None or lanes >= width:
@@ -216,7 +216,7 @@ class Emitter:
             return
         if (
             lanes == 1
-        ):  # LLVM 22 writes the wide element where a masked vector of one lane was narrowed
+        ):  # LLVM 22 miscompiles masked stores of one narrowed lane: it stores the wide element
             first = self.assign(f"extractelement {kind} {value}, i64 0")
             self.emit(f"store {type_of(dtype)} {first}, ptr {address}, align {align}")
             return
@@ -227,7 +227,7 @@ class Emitter:
         )
 
     def broadcast(self, dtype: str, value: str, width: int) -> str:
-        """Return a vector with the scalar ``value`` in every lane."""
+        """Broadcast a scalar to all lanes of a vector."""
         if width == 1:
             return value
         kind = type_of(dtype, width)
@@ -238,7 +238,7 @@ class Emitter:
             f"shufflevector {kind} {first}, {kind} poison, <{width} x i32> zeroinitializer"
         )
 
-    # Arithmetic of one dtype.
+    # Arithmetic of one element type.
 
     def binary(self, operation: str, dtype: str, a: str, b: str, width: int = 1) -> str:
         """Return the result of a two-operand instruction such as fadd or xor."""
@@ -254,7 +254,7 @@ class Emitter:
         return self.assign(f"call {kind} @llvm.{name}.{suffix}({listed})")
 
     def multiply_add(self, dtype: str, a: str, b: str, c: str, width: int = 1) -> str:
-        """Return a·b + c: with one rounding where the machine has the instruction, with two elsewhere."""
+        """Return a·b + c: fused if the machine has the instruction, else rounded twice."""
         if self.machine.fused:
             return self.intrinsic("fma", dtype, (a, b, c), width)
         return self.binary(
@@ -264,23 +264,23 @@ class Emitter:
     # Control flow.
 
     def variable(self, value: str | int) -> str:
-        """Return the address of a new i64 variable with this value."""
+        """Allocate an i64 variable with an initial value; return its address."""
         slot = self.fresh("variable")
         self.entry.append(f"  {slot} = alloca i64, align 8")
         self.set(slot, value)
         return slot
 
     def get(self, variable: str) -> str:
-        """Return the value of an i64 variable."""
+        """Load an i64 variable."""
         return self.assign(f"load i64, ptr {variable}, align 8")
 
     def set(self, variable: str, value: str | int) -> None:
-        """Change the value of an i64 variable."""
+        """Store to an i64 variable."""
         self.emit(f"store i64 {value}, ptr {variable}, align 8")
 
     @contextmanager
     def repeat_while(self, variable: str, end: str | int) -> Iterator[str]:
-        """Write a loop that runs while an i64 variable, which the body advances, is below ``end``."""
+        """Emit a loop that runs while an i64 variable, which the body increments, is less than ``end``."""
         head, body, done = (
             self.fresh_label(hint) for hint in ("while", "body", "done")
         )
@@ -297,7 +297,7 @@ class Emitter:
     def loop(
         self, begin: str | int, end: str | int, step: str | int = 1
     ) -> Iterator[str]:
-        """Write a loop over begin, begin + step, … below ``end`` (tested first); give the index register."""
+        """Emit a loop over begin, begin + step, … < ``end``; yield the register of the index."""
         head, body, latch, done = (
             self.fresh_label(hint) for hint in ("head", "body", "latch", "done")
         )
@@ -319,7 +319,7 @@ class Emitter:
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
-        """Write a part that runs only if the condition holds."""
+        """Emit a block that runs only if the condition holds."""
         then, done = self.fresh_label("then"), self.fresh_label("done")
         self.branch_if(condition, then, done)
         self.label(then)

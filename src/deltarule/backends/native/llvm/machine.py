@@ -1,6 +1,6 @@
-"""What the machine offers: instruction set, vector registers, caches, cores.
+"""Compilation targets: instruction set, vector registers, caches and cores.
 
-One :class:`Machine` describes one compilation target. Tests force a target by name; the engine uses the host's::
+A :class:`Machine` describes one target. The backend uses the host; tests choose a target by name::
 
     avx512   32 registers of 64 bytes, masks, fused multiply-add
     avx2     16 registers of 32 bytes, fused multiply-add
@@ -41,7 +41,7 @@ class Caches:
 
 @dataclass(frozen=True)
 class Machine:
-    """One compilation target: what LLVM is told, and what the kernels are shaped by."""
+    """A compilation target: the options of LLVM, and the parameters that determine tile sizes."""
 
     name: str  # one of TARGETS
     triple: str
@@ -55,7 +55,7 @@ class Machine:
     caches: Caches
 
     def lanes(self, dtype: str) -> int:
-        """Return how many elements of ``dtype`` one vector register holds.
+        """Return the number of elements of ``dtype`` in a vector register.
 
         >>> host(target="avx2").lanes("float32")
         8
@@ -98,10 +98,13 @@ def element_bytes(dtype: str) -> int:
 
 
 def host(target: str | None = None) -> Machine:
-    """Return the machine that this process runs on, or a lesser (or foreign) ``target`` by name.
+    """Return the machine that this process runs on, or a generic target by name.
 
-    ``target`` "avx512", "avx2" and "sse" describe plain x86-64 levels, "neon" plain AArch64; None takes the best
-    that the host offers, with its own name for the code generator. Raises ArgumentError for another name.
+    Args:
+        target: "avx512", "avx2", "sse" (x86-64) or "neon" (AArch64); None for the CPU of the host.
+
+    Raises:
+        ArgumentError: the name is unknown.
 
     >>> host(target="neon").registers
     32
@@ -165,7 +168,7 @@ def _plain(name: str) -> Machine:
 
 
 def _process_triple() -> str:
-    """Return the triple of this process; on Windows with ELF objects, the only ones that MCJIT loads there."""
+    """Return the target triple of the process; on Windows with ELF objects, which MCJIT requires there."""
     _initialize()
     triple: str = llvm.get_process_triple()
     return (
@@ -184,7 +187,7 @@ def _initialize() -> None:
 
 @functools.cache
 def core_count() -> int:
-    """Return the number of physical cores that this process may use (at least 1), or the limit set if it is lower."""
+    """Return the number of physical cores that the process may use (at least 1), at most the configured limit."""
     affinity = getattr(os, "sched_getaffinity", None)
     usable: Iterable[int] = affinity(0) if affinity else range(os.cpu_count() or 1)
     identities = set()
@@ -199,11 +202,16 @@ def core_count() -> int:
 
 
 def thread_limit(environment: Mapping[str, str]) -> int | None:
-    """Return how many threads the environment allows where ``threads`` is None; None for no limit.
+    """Return the maximum number of threads set in the environment; None for no limit.
 
-    DELTARULE_THREADS goes before OMP_NUM_THREADS, which other libraries of numbers read too. Of a list (one number a
-    level of nesting) the first counts. Raises ArgumentError for a DELTARULE_THREADS that is no whole number ≥ 1; an
-    OMP_NUM_THREADS of that sort is nobody's limit.
+    DELTARULE_THREADS takes precedence over OMP_NUM_THREADS. Of a list (one number per nesting level) the first
+    applies. An invalid OMP_NUM_THREADS is ignored.
+
+    Args:
+        environment: Environment variables.
+
+    Raises:
+        ArgumentError: DELTARULE_THREADS is not a whole number ≥ 1.
 
     >>> thread_limit({"OMP_NUM_THREADS": "4,2"}), thread_limit({"OMP_NUM_THREADS": "4", "DELTARULE_THREADS": "1"})
     (4, 1)
@@ -221,7 +229,7 @@ def thread_limit(environment: Mapping[str, str]) -> int | None:
 
 @functools.cache
 def cache_sizes() -> Caches:
-    """Return the cache sizes of the first core; careful defaults where the system does not tell."""
+    """Return the cache sizes of the first core; conservative defaults if the system does not report them."""
     if sys.platform == "darwin":
         found = _darwin_caches()
     elif sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""A large module cut into parts that are compiled side by side: code generation is most of a cold compilation."""
+"""Partition of a large module into parts that compile in parallel: code generation dominates a cold compilation."""
 
 from __future__ import annotations
 
@@ -7,33 +7,41 @@ from collections.abc import Mapping, Sequence
 
 from deltarule.backends.native.llvm.machine import Machine
 
-_LEAST = 50_000  # characters of a part: what LLVM needs 20 ms for
+_MIN_LENGTH = 50_000  # characters of a part, about 20 ms of code generation
 _NAME = re.compile(r"@([\w.]+)")
 
 
-def divided(
+def partition_module(
     definitions: Mapping[str, str], kernels: Sequence[str], main: str, machine: Machine
 ) -> list[str]:
-    """Return modules of about equal length that together hold ``definitions`` (text by name) and ``main``.
+    """Partition definitions into modules of about equal length.
 
-    The first has ``main`` and what it needs, each of the ``kernels``, functions that main calls, is in one of them.
-    What several parts need besides (mathematics, tables) is internal to each.
+    The first module contains ``main`` and its dependencies; each kernel is in one module, with external linkage.
+    Other shared dependencies (mathematics, tables) are internal to each module.
+
+    Args:
+        definitions: Text of each function or constant by name.
+        kernels: Names of the functions that ``main`` calls.
+        main: Text of the entry point.
+        machine: The compilation target.
     """
     total = len(main) + sum(map(len, definitions.values()))
-    count = max(1, min(machine.cores, total // _LEAST))
-    needs = {name: _needed([name], definitions) for name in kernels}
+    count = max(1, min(machine.cores, total // _MIN_LENGTH))
+    dependencies = {name: _dependencies([name], definitions) for name in kernels}
     parts: list[dict[str, None]] = [
-        dict.fromkeys(_needed(_NAME.findall(main), definitions, without=kernels))
+        dict.fromkeys(_dependencies(_NAME.findall(main), definitions, without=kernels))
     ]
     parts += [{} for _ in range(count - 1)]
     lengths = [len(main), *[0] * (count - 1)]
     for name in sorted(kernels, key=lambda name: -len(definitions[name])):
         place = lengths.index(min(lengths))
-        parts[place] |= dict.fromkeys(needs[name])
+        parts[place] |= dict.fromkeys(dependencies[name])
         lengths[place] += len(definitions[name])
     texts = [
         "\n".join(
-            _public(name, definitions[name]) if name in needs else definitions[name]
+            _public(name, definitions[name])
+            if name in dependencies
+            else definitions[name]
             for name in part
         )
         for part in parts
@@ -47,20 +55,20 @@ def divided(
     return [f'target triple = "{machine.triple}"\n\n{text}\n' for text in texts]
 
 
-def _needed(
+def _dependencies(
     names: Sequence[str], definitions: Mapping[str, str], without: Sequence[str] = ()
 ) -> list[str]:
-    """Return those of the definitions that the named ones refer to, directly or not, in the order of definition."""
+    """Return the transitive dependencies of the named definitions (including these), in the order of definition."""
     found: set[str] = set()
-    left = list(names)
-    while left:
-        name = left.pop()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
         name = (
             name if name in definitions else f"@{name}"
-        )  # constants are listed with their sign
+        )  # constants are keyed with their sigil
         if name in definitions and name not in found and name not in without:
             found.add(name)
-            left += _NAME.findall(definitions[name])
+            pending += _NAME.findall(definitions[name])
     return [name for name in definitions if name in found]
 
 

@@ -1,4 +1,4 @@
-"""Files of compiled code in the user's cache folder: written atomically; a damaged or foreign one counts as absent.
+"""The cache of compiled code: files in a folder of the user, written atomically; invalid files count as absent.
 
 The folder is the argument ``chosen``, else the variable DELTARULE_CACHE ("off" for none), else the user's cache folder.
 """
@@ -17,19 +17,19 @@ from pathlib import Path
 from deltarule import files
 
 _MAGIC = b"deltarule object 1\n"
-_MOST_FILES = 2000
-_FOLDER = (
+_MAX_FILES = 2000
+_OPEN_FOLDER = (
     getattr(os, "O_DIRECTORY", 0) if os.open in os.supports_dir_fd else 0
-)  # 0 where folders cannot be opened
-_swept: set[Path] = set()  # folders whose stale drafts were removed
-_COMPILER = (
+)  # 0 on platforms where folders cannot be opened
+_swept: set[Path] = set()  # folders whose stale temporary files were removed
+_COMPILER_SOURCES = (
     "graph",
     "simplify",
     "lower",
     "backends",
     "dtypes.py",
     "shapes.py",
-)  # from a graph to machine code
+)  # sources of the compiler
 
 
 def cache_folder(chosen: str | Path | None = None) -> Path | None:
@@ -58,14 +58,16 @@ def cache_folder(chosen: str | Path | None = None) -> Path | None:
 
 
 def read(path: Path) -> bytes | None:
-    """Return what was written to a file; None if it is absent, damaged, or could have been written by somebody else.
+    """Return the content of a cache file; None if it is absent, damaged, or not trusted.
 
-    What the cache holds is run, so a file counts only if it is a regular one that belongs to this user (or root) and
-    that no other user may write to, in a folder of which the same is true. What is checked is what was opened, and a
-    link in place of the file is not followed.
+    The content is executed, so a file is trusted only if it is a regular file that belongs to the user (or root) and
+    that no other user can write to, in a folder of which the same is true. The checks apply to the opened file, and
+    symbolic links are not followed.
     """
     try:
-        folder = os.open(path.parent, os.O_RDONLY | _FOLDER) if _FOLDER else None
+        folder = (
+            os.open(path.parent, os.O_RDONLY | _OPEN_FOLDER) if _OPEN_FOLDER else None
+        )
         try:
             if folder is not None and not _trusted(os.fstat(folder)):
                 _warn_once(path.parent)
@@ -82,7 +84,7 @@ def read(path: Path) -> bytes | None:
 
 
 def _content(path: Path, folder: int | None) -> bytes:
-    """Return the bytes of a file in an open folder; raises OSError for one that is not to be trusted."""
+    """Return the bytes of a file in an open folder; raise OSError if it is not trusted."""
     flags = (
         os.O_RDONLY
         | getattr(os, "O_NOFOLLOW", 0)
@@ -91,23 +93,23 @@ def _content(path: Path, folder: int | None) -> bytes:
     )
     handle = os.open(path if folder is None else path.name, flags, dir_fd=folder)
     with os.fdopen(handle, "rb") as file:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode) or not _trusted(about):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or not _trusted(status):
             raise PermissionError(f"{path} may be written by another user")
         with contextlib.suppress(
             OSError
-        ):  # what has not been read for longest goes first; root's files stay as they are
+        ):  # least recently used files are evicted first; files of root keep their times
             os.utime(handle if os.utime in os.supports_fd else path)
         return file.read()
 
 
-def _trusted(about: os.stat_result) -> bool:
-    """Tell whether only this user and root could have written a file or folder."""
+def _trusted(status: os.stat_result) -> bool:
+    """Return whether only this user and root can write to a file or folder."""
     if (
         sys.platform == "win32"
-    ):  # access lists, not modes; the default folder is the user's own
+    ):  # Windows has access lists in place of modes; the default folder is private to the user
         return True
-    return about.st_uid in {0, os.geteuid()} and not about.st_mode & (
+    return status.st_uid in {0, os.geteuid()} and not status.st_mode & (
         stat.S_IWGRP | stat.S_IWOTH
     )
 
@@ -115,17 +117,17 @@ def _trusted(about: os.stat_result) -> bool:
 @functools.cache
 def _warn_once(folder: Path) -> None:
     warnings.warn(
-        f"compiled programs in {folder} are not used: another user may write there. "
-        f"Take that away (chmod go-w), or choose a folder of your own with DELTARULE_CACHE.",
+        f"the compilation cache {folder} is not used: other users can write to it. "
+        f"Remove their permission (chmod go-w), or set DELTARULE_CACHE to another folder.",
         stacklevel=2,
     )
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write atomically; a folder that cannot be written, or not be trusted, only means that nothing is cached."""
+    """Write a cache file atomically; nothing is written if the folder is not writable or not trusted."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _trusted(path.parent.stat()):  # nothing there would be read
+        if not _trusted(path.parent.stat()):  # its files would not be read
             return
         if path.parent not in _swept:
             _swept.add(path.parent)
@@ -133,26 +135,27 @@ def write(path: Path, content: bytes) -> None:
         files.write_atomically(
             path, _MAGIC + hashlib.sha256(content).digest() + content, mode=0o600
         )
-        _forget_oldest(path.parent, path.suffix)
+        _evict(path.parent, path.suffix)
     except OSError:
         return
 
 
-def _forget_oldest(folder: Path, suffix: str) -> None:
+def _evict(folder: Path, suffix: str) -> None:
+    """Evict the least recently used files if there are too many."""
     kept = list(folder.glob(f"*{suffix}"))
-    if len(kept) > _MOST_FILES:
+    if len(kept) > _MAX_FILES:
         kept.sort(key=lambda file: file.stat().st_mtime)
-        for file in kept[: _MOST_FILES // 4]:
+        for file in kept[: _MAX_FILES // 4]:
             file.unlink(missing_ok=True)
 
 
 @functools.cache
 def compiler_digest() -> str:
-    """Return a digest of the source between a graph and machine code; "" where the source can't be read."""
+    """Return a digest of the compiler sources; "" if they cannot be read."""
     package = Path(__file__).parents[3]
     sources = [
         file
-        for name in _COMPILER
+        for name in _COMPILER_SOURCES
         for file in sorted((package / name).rglob("*.py")) or [package / name]
     ]
     digest = hashlib.sha256()

@@ -1,1 +1,1 @@
-"""Loop nests as LLVM IR."""
+"""Code generation for loop nests, scatters and whole-array routines."""

@@ -1,6 +1,6 @@
-"""Element-wise primitives as LLVM IR, one table: registers of any width in, a register out.
+"""Element-wise primitives as LLVM IR, in one table: operands and results are registers of any width.
 
-Booleans are i1 in registers and bytes in memory; integers wrap; minimum and maximum hand NaN on.
+Booleans are i1 in registers and bytes in memory; integers wrap around; minimum and maximum propagate NaN.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def memory_kind(dtype: DType) -> str:
 
 
 def mangled(dtype: DType, width: int) -> str:
-    """Return how intrinsics' names spell the type."""
+    """Return the mangled type in the name of an intrinsic."""
     one = {"float": "f32", "double": "f64"}.get(scalar_kind(dtype), scalar_kind(dtype))
     return one if width == 1 else f"v{width}{one}"
 
@@ -64,17 +64,24 @@ def apply(
     operands: Operands,
     source: DType,
     width: int,
-    ordinary: bool = False,
+    not_nan: bool = False,
 ) -> str:
-    """Return the result of an element-wise primitive; ``source`` is the operands' type, ``dtype`` the result's.
+    """Return the result of an element-wise primitive.
 
-    ``ordinary`` says that the first operand of a maximum or minimum is known not to be NaN.
+    Args:
+        e: The emitter.
+        op: The primitive.
+        dtype: Element type of the result.
+        operands: Registers or constants.
+        source: Element type of the operands.
+        width: Number of lanes.
+        not_nan: Whether the first operand of a maximum or minimum is known not to be NaN.
     """
     if op in _MATHEMATICS:
         return call_math(e, _MATHEMATICS[op], dtype.name, tuple(operands), width)
     if op is Op.CAST:
         return cast(e, operands[0], source, dtype, width)
-    if ordinary and op in {Op.MAXIMUM, Op.MINIMUM} and dtype.is_float:
+    if not_nan and op in {Op.MAXIMUM, Op.MINIMUM} and dtype.is_float:
         relation = "ogt" if op is Op.MAXIMUM else "olt"  # x where x is NaN
         return _select(
             e,
@@ -130,7 +137,7 @@ def _select(
 def select(
     e: Emitter, condition: str, dtype: DType, then: str, otherwise: str, width: int
 ) -> str:
-    """Return ``then`` where the condition (i1, or a vector of them) holds."""
+    """Return ``then`` where the condition (i1, or a vector of i1) holds, ``otherwise`` elsewhere."""
     test = f"<{width} x i1>" if width > 1 else "i1"
     return e.assign(
         f"select {test} {condition}, {kind(dtype, width)} {then}, {kind(dtype, width)} {otherwise}"
@@ -190,7 +197,7 @@ def _sign(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
 
 
 def _sign_of_float(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
-    """1 with the sign of x, but NaN and 0 stay: told by bits, since comparisons count the least numbers as 0."""
+    """Return ±1 with the sign of x, or x if it is NaN or 0; by bits, since comparisons flush denormals to 0."""
     whole = INT64 if dtype.bits == 64 else INT32
     bits = e.assign(f"bitcast {kind(dtype, width)} {x[0]} to {kind(whole, width)}")
     size = e.assign(
@@ -198,13 +205,13 @@ def _sign_of_float(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
     )
     before = e.assign(
         f"sub {kind(whole, width)} {size}, {constant(1, whole, width)}"
-    )  # 0 becomes the largest
+    )  # 0 wraps around
     infinity = (255 << 23) if dtype.bits == 32 else (2047 << 52)
-    ordinary = e.assign(
+    not_nan = e.assign(
         f"icmp ult {kind(whole, width)} {before}, {constant(infinity, whole, width)}"
     )
     unit = intrinsic(e, "copysign", dtype, (constant(1, dtype, width), x[0]), width)
-    return select(e, ordinary, dtype, unit, x[0], width)
+    return select(e, not_nan, dtype, unit, x[0], width)
 
 
 def _where(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
@@ -229,7 +236,7 @@ _TABLE: dict[Op, Callable[[Emitter, Operands, DType, int], str]] = {
     Op.SUBTRACT: _binary("fsub", "sub"),
     Op.MULTIPLY: _binary("fmul", "mul"),
     Op.DIVIDE: _binary("fdiv", "sdiv"),
-    Op.FMOD: _binary("frem", "srem"),  # a call of C's fmod for each element
+    Op.FMOD: _binary("frem", "srem"),  # a call of fmod for each element
     Op.MAXIMUM: _extreme("max"),
     Op.MINIMUM: _extreme("min"),
     Op.EQUAL: _compare("oeq", "eq", "eq"),

@@ -1,8 +1,8 @@
-"""Nests and scatters of the loop IR as functions in LLVM IR.
+"""Code generation for nests and scatters of the loop IR, as functions in LLVM IR.
 
-``void @name(ptr context, ptr buffer…, i64 begin, i64 end)`` runs the points begin … end − 1 of the outermost axis,
-so that threads can share a nest. One axis (the *lane axis*) is run a vector at a time: the one along which most
-memory is met at unit stride. Sums over it keep one partial sum a lane, joined in a fixed order at the end.
+``void @name(ptr context, ptr buffer…, i64 begin, i64 end)`` runs the iterations begin … end − 1 of the outermost axis,
+so that threads can share a nest. The *lane axis* is vectorised: the axis with the most unit-stride memory accesses.
+Sums over it have one partial sum per lane, which are combined in a fixed order at the end.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from dataclasses import dataclass
 
 from deltarule.backends.native.llvm.emitter import Emitter, Module, first_lanes
 from deltarule.backends.native.loops.apply import apply, cast, constant, kind, select
+from deltarule.backends.native.loops.expressions import ExpressionEmitter, Value
 from deltarule.backends.native.loops.lane_axis import lane_axis, scalar_cost
-from deltarule.backends.native.loops.regions import Cut, Region, in_float32, regions
-from deltarule.backends.native.loops.values import Value, Values
+from deltarule.backends.native.loops.regions import (
+    Region,
+    SplitNest,
+    regions,
+    with_float32_accumulators,
+)
 from deltarule.dtypes import BOOL, FLOAT32, FLOAT64, INT64, DType, Scalar
 from deltarule.graph.op import Op
 from deltarule.lower.index import Axis, Index
@@ -34,23 +39,23 @@ from deltarule.lower.loops import (
 
 @dataclass(frozen=True)
 class Kernel:
-    """A compiled statement: its function, what it is called with, and how it may be shared by threads."""
+    """The kernel of a statement: its function, the arguments, and how its iterations may be divided among threads."""
 
     name: str
     buffers: tuple[Buffer, ...]
-    extent: int  # points of the outermost axis
-    unit: int  # ranges begin at multiples of this
+    extent: int  # iterations of the outermost axis
+    unit: int  # the bounds of ranges are multiples of this
     work: float  # estimated cycles
 
 
 def emit_nest(nest: Nest | Scatter, module: Module, name: str) -> tuple[Kernel, str]:
     """Return the kernel of a nest and the text of its function."""
-    writer = _Writer(nest, module, name)
-    return writer.kernel(), writer.text()
+    emitter = _NestEmitter(nest, module, name)
+    return emitter.kernel(), emitter.text()
 
 
-class _Writer:
-    """Writes one function."""
+class _NestEmitter:
+    """Emitter of the function of a nest or scatter."""
 
     def __init__(self, nest: Nest | Scatter, module: Module, name: str) -> None:
         self.nest, self.module, self.name = nest, module, name
@@ -58,13 +63,13 @@ class _Writer:
         self.buffers = tuple(touched(nest))
         self.lane, self.width = lane_axis(nest, module.machine)
         pointers = {buffer: f"%b{place}" for place, buffer in enumerate(self.buffers)}
-        self.values = Values(self.e, pointers, self.lane, self.width)
-        self.known: dict[
+        self.values = ExpressionEmitter(self.e, pointers, self.lane, self.width)
+        self.open_ranges: dict[
             Axis, tuple[int, int]
-        ] = {}  # ranges of the open loops of a cut nest
+        ] = {}  # ranges of the open loops of a split nest
 
     def kernel(self) -> Kernel:
-        """Return how to call the function."""
+        """Return the calling information of the function."""
         axes = self.nest.axes
         extent = axes[0].extent if axes else 1
         unit = self.width if axes and axes[0] is self.lane else 1
@@ -90,33 +95,33 @@ class _Writer:
     def _nest(self, nest: Nest) -> None:
         with (
             self.e.when(self.e.compare("slt", "%begin", "%end")),
-            self.values.level(),
-        ):  # an idle thread reads nothing
+            self.values.scope(),
+        ):  # a thread without iterations must not read memory
             self.values.hoist(nest.roots())
-            self._free(nest, list(nest.axes), "%begin", "%end")
+            self._result_loops(nest, list(nest.axes), "%begin", "%end")
 
-    def _free(self, nest: Nest, axes: list[Axis], begin: str, end: str) -> None:
-        """Write the loops over the remaining free axes."""
+    def _result_loops(self, nest: Nest, axes: list[Axis], begin: str, end: str) -> None:
+        """Emit the loops over the remaining axes of the results."""
         if not axes:
-            self._point(nest)
+            self._body(nest)
             return
         axis, rest = axes[0], axes[1:]
-        if axis is not self.lane and isinstance(self.nest, Cut):
-            for region in regions(self.nest, nest, axis, self.known):
-                with self._region(axis, region, begin, end):
+        if axis is not self.lane and isinstance(self.nest, SplitNest):
+            for region in regions(self.nest, nest, axis, self.open_ranges):
+                with self._region_loop(axis, region, begin, end):
                     self.values.hoist(region.nest.roots())
-                    self._free(region.nest, rest, *_whole(rest))
+                    self._result_loops(region.nest, rest, *_full_range(rest))
             return
         for start, stop, step, tail in self._ranges(axis, begin, end):
             self.values.tail = tail if axis is self.lane else self.values.tail
-            with self._over(axis, start, stop, step):
+            with self._loop(axis, start, stop, step):
                 self.values.hoist(nest.roots())
-                self._free(nest, rest, *_whole(rest))
+                self._result_loops(nest, rest, *_full_range(rest))
         if axis is self.lane:
             self.values.tail = None
 
     @contextmanager
-    def _over(self, axis: Axis, start: str, stop: str, step: int) -> Iterator[None]:
+    def _loop(self, axis: Axis, start: str, stop: str, step: int) -> Iterator[None]:
         with (
             self.e.loop(start, stop, step) as register,
             self.values.loop(axis, register),
@@ -124,32 +129,32 @@ class _Writer:
             yield
 
     @contextmanager
-    def _region(
+    def _region_loop(
         self, axis: Axis, region: Region, begin: str, end: str
     ) -> Iterator[None]:
-        """Write the loop over one region of an axis, as far as it lies in begin … end − 1; or its only step."""
+        """Emit the loop over the part of a region that is in begin … end − 1, or its body for a single iteration."""
         start, stop = str(region.start), str(region.stop)
-        self.known[axis] = (region.start, region.stop)
-        with self.values.level():
-            if (begin, end) == _whole([axis]):
+        self.open_ranges[axis] = (region.start, region.stop)
+        with self.values.scope():
+            if (begin, end) == _full_range([axis]):
                 if region.stop - region.start == region.step:
                     with self.values.loop(axis, start):
                         yield
                 else:
-                    with self._over(axis, start, stop, region.step):
+                    with self._loop(axis, start, stop, region.step):
                         yield
             else:
                 least = self.e.assign(
                     f"call i64 @llvm.smax.i64(i64 {begin}, i64 {start})"
                 )
-                with self._over(axis, least, self.e.minimum(end, stop), region.step):
+                with self._loop(axis, least, self.e.minimum(end, stop), region.step):
                     yield
-        del self.known[axis]
+        del self.open_ranges[axis]
 
     def _ranges(
         self, axis: Axis, begin: str, end: str
     ) -> list[tuple[str, str, int, int | None]]:
-        """Return (begin, end, step, valid lanes) of the loops over an axis: whole vectors, then a partial one."""
+        """Return (begin, end, step, valid lanes) of the loops over an axis: whole vectors, then the remainder."""
         if axis is not self.lane:
             return [(begin, end, 1, None)]
         whole = axis.extent - axis.extent % self.width
@@ -168,8 +173,8 @@ class _Writer:
             found.append((start, end, self.width, tail))
         return found
 
-    def _point(self, nest: Nest) -> None:
-        """Write what happens at one point (or vector of points): reduce, then store."""
+    def _body(self, nest: Nest) -> None:
+        """Emit the loop body at one point (or vector of points): the reductions, then the stores."""
         if nest.reductions:
             totals = self._reduce(
                 nest, list(nest.reduce), [self._initial(r) for r in nest.reductions]
@@ -177,13 +182,13 @@ class _Writer:
             for number, (reduction, total) in enumerate(
                 zip(nest.reductions, totals, strict=True)
             ):
-                self.values.results[number] = self._finished(
+                self.values.results[number] = self._final_value(
                     reduction, total, self.lane in nest.reduce
                 )
         self._stores(nest.stores)
 
     def _stores(self, stores: Sequence[Store]) -> None:
-        self.values.prepare(store.value for store in stores)
+        self.values.emit_operands(store.value for store in stores)
         ready = [(store, self.values.value(store.value)) for store in stores]
         for store, value in ready:
             self.values.store(store.buffer, store.index, value)
@@ -206,22 +211,24 @@ class _Writer:
                 kind(INT64, self.width),
                 kind(BOOL, self.width),
             ]
-        return [kind(_accumulates_in(reduction), self.width)]
+        return [kind(_accumulator_type(reduction), self.width)]
 
     def _reduce(
         self, nest: Nest, axes: list[Axis], totals: list[list[str]]
     ) -> list[list[str]]:
-        """Write the loops over the remaining reduce axes; return the accumulators after them."""
+        """Emit the loops over the remaining reduce axes; return the accumulators after them."""
         if not axes:
             return [
-                self._step(nest, r, total)
+                self._accumulate(nest, r, total)
                 for r, total in zip(nest.reductions, totals, strict=True)
             ]
         axis, rest = axes[0], axes[1:]
-        if axis is not self.lane and isinstance(self.nest, Cut):
-            if self.nest.in_runs and not rest:
-                return self._run(self.nest, in_float32(nest), axis, totals)
-            for region in regions(self.nest, nest, axis, self.known):
+        if axis is not self.lane and isinstance(self.nest, SplitNest):
+            if self.nest.float32_runs and not rest:
+                return self._float32_partial_sums(
+                    self.nest, with_float32_accumulators(nest), axis, totals
+                )
+            for region in regions(self.nest, nest, axis, self.open_ranges):
                 totals = self._reduced_region(axis, region, rest, totals)
             return totals
         types = [t for reduction in nest.reductions for t in self._types(reduction)]
@@ -229,29 +236,31 @@ class _Writer:
             previous = self.values.tail
             if axis is self.lane:
                 self.values.tail = tail
-            if tail is not None and axis is self.lane:  # one partial vector: no loop
+            if (
+                tail is not None and axis is self.lane
+            ):  # a single partial vector needs no loop
                 with self.values.loop(axis, start):
                     totals = self._reduce(nest, rest, totals)
                 self.values.tail = previous
                 continue
             flat = [text for total in totals for text in total]
             with (
-                _carried(self.e, start, stop, step, flat, types) as loop,
+                _loop_with_accumulators(self.e, start, stop, step, flat, types) as loop,
                 self.values.loop(axis, loop.index),
             ):
                 self.values.hoist([r.value for r in nest.reductions])
-                after = self._reduce(nest, rest, _grouped(loop.carried, totals))
+                after = self._reduce(nest, rest, _regrouped(loop.carried, totals))
                 loop.results.extend(text for total in after for text in total)
-            totals = _grouped(loop.carried, totals)
+            totals = _regrouped(loop.carried, totals)
             self.values.tail = previous
         return totals
 
     def _reduced_region(
         self, axis: Axis, region: Region, rest: list[Axis], totals: list[list[str]]
     ) -> list[list[str]]:
-        """Write the loop over one region of a reduce axis, or its only step; return the accumulators after it."""
+        """Emit the loop over a region of a reduce axis, or its body for a single iteration; return the accumulators."""
         nest, start, stop = region.nest, str(region.start), str(region.stop)
-        self.known[axis] = (region.start, region.stop)
+        self.open_ranges[axis] = (region.start, region.stop)
         if region.stop - region.start == 1:
             with self.values.loop(axis, start):
                 totals = self._reduce(nest, rest, totals)
@@ -259,22 +268,22 @@ class _Writer:
             flat = [text for total in totals for text in total]
             types = [t for reduction in nest.reductions for t in self._types(reduction)]
             with (
-                _carried(self.e, start, stop, 1, flat, types) as loop,
+                _loop_with_accumulators(self.e, start, stop, 1, flat, types) as loop,
                 self.values.loop(axis, loop.index),
             ):
                 self.values.hoist([r.value for r in nest.reductions])
-                after = self._reduce(nest, rest, _grouped(loop.carried, totals))
+                after = self._reduce(nest, rest, _regrouped(loop.carried, totals))
                 loop.results.extend(text for total in after for text in total)
-            totals = _grouped(loop.carried, totals)
-        del self.known[axis]
+            totals = _regrouped(loop.carried, totals)
+        del self.open_ranges[axis]
         return totals
 
-    def _run(
-        self, cut: Cut, nest: Nest, axis: Axis, totals: list[list[str]]
+    def _float32_partial_sums(
+        self, split: SplitNest, nest: Nest, axis: Axis, totals: list[list[str]]
     ) -> list[list[str]]:
-        """Add the sums over the innermost axis, which are made in float32, to accumulators in float64."""
+        """Accumulate the innermost axis in float32, and add these partial sums to accumulators in float64."""
         sums = [self._initial(r) for r in nest.reductions]
-        for region in regions(cut, nest, axis, self.known):
+        for region in regions(split, nest, axis, self.open_ranges):
             sums = self._reduced_region(axis, region, [], sums)
         found, width = [], self.width
         for (total,), (text,) in zip(totals, sums, strict=True):
@@ -283,11 +292,13 @@ class _Writer:
             found.append([added])
         return found
 
-    def _step(self, nest: Nest, reduction: Reduction, total: list[str]) -> list[str]:
-        """Add one value (or vector of values) to an accumulator."""
+    def _accumulate(
+        self, nest: Nest, reduction: Reduction, total: list[str]
+    ) -> list[str]:
+        """Accumulate one value (or vector of values)."""
         e, width, values = self.e, self.width, self.values
-        self.values.prepare([reduction.value])
-        fused = self._product(reduction, total)
+        self.values.emit_operands([reduction.value])
+        fused = self._multiply_accumulate(reduction, total)
         if fused is not None:
             return fused
         value = values.value(reduction.value)
@@ -318,10 +329,12 @@ class _Writer:
             ]
         if reduction.kind == "max":
             return [apply(e, Op.MAXIMUM, dtype, (total[0], text), dtype, width)]
-        return self._best(nest, dtype, text, total)
+        return self._argmax_step(nest, dtype, text, total)
 
-    def _product(self, reduction: Reduction, total: list[str]) -> list[str] | None:
-        """Sum of products of floats in their own type: a multiply-add."""
+    def _multiply_accumulate(
+        self, reduction: Reduction, total: list[str]
+    ) -> list[str] | None:
+        """Accumulate a product by a multiply-add, if the accumulator has the type of the factors; else return None."""
         value = reduction.value
         plain = (
             reduction.kind == "sum"
@@ -348,19 +361,23 @@ class _Writer:
         """Return the reduce axes."""
         return self.nest.reduce if isinstance(self.nest, Nest) else ()
 
-    def _best(self, nest: Nest, dtype: DType, text: str, total: list[str]) -> list[str]:
-        """Keep the first maximum and its position; the first NaN wins over all."""
+    def _argmax_step(
+        self, nest: Nest, dtype: DType, text: str, total: list[str]
+    ) -> list[str]:
+        """Update the first maximum and its position; the first NaN takes precedence over numbers."""
         e, width = self.e, self.width
         best, position, started = total
         types = kind(dtype, width)
         if dtype.is_float:
             higher = e.assign(f"fcmp ogt {types} {text}, {best}")
-            fresh = e.assign(f"fcmp uno {types} {text}, {text}")
-            settled = e.assign(f"fcmp uno {types} {best}, {best}")
+            is_nan = e.assign(f"fcmp uno {types} {text}, {text}")
+            best_is_nan = e.assign(f"fcmp uno {types} {best}, {best}")
             lanes = kind(BOOL, width)
-            unsettled = e.assign(f"xor {lanes} {settled}, {constant(1, BOOL, width)}")
+            best_is_number = e.assign(
+                f"xor {lanes} {best_is_nan}, {constant(1, BOOL, width)}"
+            )
             higher = e.assign(
-                f"or {lanes} {higher}, {e.assign(f'and {lanes} {fresh}, {unsettled}')}"
+                f"or {lanes} {higher}, {e.assign(f'and {lanes} {is_nan}, {best_is_number}')}"
             )
         else:
             higher = e.assign(
@@ -369,27 +386,29 @@ class _Writer:
         first = e.assign(
             f"xor {kind(BOOL, width)} {started}, {constant(1, BOOL, width)}"
         )
-        taken = e.assign(f"or {kind(BOOL, width)} {higher}, {first}")
+        update = e.assign(f"or {kind(BOOL, width)} {higher}, {first}")
         index = _position(nest)
         here = Value(self.values.scalar_index(index))
         lanes_here = self.values.widen(here, INT64).text if self.lane else here.text
         return [
-            select(e, taken, dtype, text, best, width),
-            select(e, taken, INT64, lanes_here, position, width),
+            select(e, update, dtype, text, best, width),
+            select(e, update, INT64, lanes_here, position, width),
             constant(1, BOOL, width),
         ]
 
-    def _finished(self, reduction: Reduction, total: list[str], joins: bool) -> Value:
-        """Return the result of a reduction in its own type."""
+    def _final_value(
+        self, reduction: Reduction, total: list[str], across_lanes: bool
+    ) -> Value:
+        """Return the result of a reduction, in its element type."""
         text, width = total[-2] if reduction.kind == "argmax" else total[0], self.width
-        held = INT64 if reduction.kind == "argmax" else _accumulates_in(reduction)
-        if joins:
+        held = INT64 if reduction.kind == "argmax" else _accumulator_type(reduction)
+        if across_lanes:
             operation = Op.ADD if reduction.kind == "sum" else Op.MAXIMUM
-            text, width = self._joined(operation, held, text), 1
+            text, width = self._combine_lanes(operation, held, text), 1
         return Value(cast(self.e, text, held, reduction.dtype, width), width)
 
-    def _joined(self, op: Op, dtype: DType, text: str) -> str:
-        """Combine the lanes: halves, quarters … in a fixed order."""
+    def _combine_lanes(self, op: Op, dtype: DType, text: str) -> str:
+        """Reduce a vector to a scalar by pairwise halving, in a fixed order."""
         e, width = self.e, self.width
         while width > 1:
             half = width // 2
@@ -413,7 +432,7 @@ class _Writer:
     def _scatter(self, nest: Scatter) -> None:
         (store,) = nest.stores
         e, values, buffer = self.e, self.values, store.buffer
-        with e.when(e.compare("slt", "%begin", "%end")), values.level():
+        with e.when(e.compare("slt", "%begin", "%end")), values.scope():
             nbytes = buffer.nbytes
             e.emit(
                 f"call void @llvm.memset.p0.i64(ptr {values.pointers[buffer]}, i8 0, i64 {nbytes}, i1 false)"
@@ -436,18 +455,18 @@ class _Writer:
         axis, rest = axes[0], axes[1:]
         for start, stop, step, tail in self._ranges(axis, "0", str(axis.extent)):
             self.values.tail = tail if axis is self.lane else self.values.tail
-            with self._over(axis, start, stop, step):
+            with self._loop(axis, start, stop, step):
                 self._scatter_loops(store, rest)
         if axis is self.lane:
             self.values.tail = None
 
 
-def _whole(axes: Sequence[Axis]) -> tuple[str, str]:
-    """Return the range of the first of the remaining axes."""
+def _full_range(axes: Sequence[Axis]) -> tuple[str, str]:
+    """Return the full range of the first of the axes."""
     return ("0", str(axes[0].extent)) if axes else ("0", "")
 
 
-def _accumulates_in(reduction: Reduction) -> DType:
+def _accumulator_type(reduction: Reduction) -> DType:
     return reduction.accumulator if reduction.kind == "sum" else reduction.value.dtype
 
 
@@ -467,28 +486,28 @@ def _lowest(dtype: DType) -> Scalar:
 
 
 @dataclass
-class _Loop:
+class _ReductionLoop:
     index: str
     carried: list[str]
     results: list[str]
 
 
 @contextmanager
-def _carried(
+def _loop_with_accumulators(
     e: Emitter,
     begin: str,
     end: str,
     step: int,
     initial: Sequence[str],
     types: Sequence[str],
-) -> Iterator[_Loop]:
-    """Write a loop with accumulators in registers; after it, ``carried`` holds their final values."""
+) -> Iterator[_ReductionLoop]:
+    """Emit a loop with accumulators in registers (phi nodes); after it, ``carried`` holds their final values."""
     head, body, done = (e.fresh_label(hint) for hint in ("reduce", "body", "reduced"))
     before = e.block
     e.branch(head)
     e.label(head)
     place = len(e.lines)
-    loop = _Loop(e.fresh("k"), [e.fresh("sum") for _ in initial], [])
+    loop = _ReductionLoop(e.fresh("k"), [e.fresh("sum") for _ in initial], [])
     e.branch_if(e.compare("slt", loop.index, end), body, done)
     e.label(body)
     yield loop
@@ -506,6 +525,6 @@ def _carried(
     e.label(done)
 
 
-def _grouped(flat: Sequence[str], like: Sequence[Sequence[str]]) -> list[list[str]]:
+def _regrouped(flat: Sequence[str], like: Sequence[Sequence[str]]) -> list[list[str]]:
     rest = iter(flat)
     return [[next(rest) for _ in group] for group in like]

@@ -1,4 +1,4 @@
-"""Which loop of a nest is run in vectors: the one along which most memory is met at unit stride."""
+"""Selection of the vectorised loop of a nest: the axis with the most unit-stride memory accesses."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from deltarule.backends.native.llvm.machine import Machine
 from deltarule.lower.index import Axis, Index
 from deltarule.lower.loops import Nest, Random, Scatter, everything
 
-_GATHER_COST, _LOOP_COST, _JOIN_COST = 16.0, 2.0, 16.0
-_PAIR = 32  # float32 random numbers of one block
+_GATHER_COST, _LOOP_COST, _COMBINE_COST = 16.0, 2.0, 16.0
+_RANDOM_BLOCK = 32  # float32 random numbers per block
 
 
 def lane_axis(nest: Nest | Scatter, machine: Machine) -> tuple[Axis | None, int]:
-    """Return the axis to run in vectors, and the number of lanes."""
-    width = _lanes(nest, machine)
+    """Return the axis to vectorise (None for scalar code), and the number of lanes."""
+    width = _n_lanes(nest, machine)
     accesses = [load.index for load in nest.reads] + [
         store.index for store in nest.stores
     ]
-    drawn = [expr for expr in everything(nest.roots()) if isinstance(expr, Random)]
-    randoms = [expr.index for expr in drawn]
-    keys = frozenset().union(*(part.axes for expr in drawn for part in expr.parts))
+    randoms = [expr for expr in everything(nest.roots()) if isinstance(expr, Random)]
+    random_indices = [expr.index for expr in randoms]
+    keys = frozenset().union(*(part.axes for expr in randoms for part in expr.parts))
     best, least = None, scalar_cost(nest)
     reduce = nest.reduce if isinstance(nest, Nest) else ()
     argmax = isinstance(nest, Nest) and any(r.kind == "argmax" for r in nest.reductions)
     for axis in (*nest.axes, *reduce):
         if (axis in reduce and argmax) or axis.extent < 2:
             continue
-        if isinstance(nest, Scatter) and not _scatters_in_vectors(nest, axis):
+        if isinstance(nest, Scatter) and not _is_vectorisable(nest, axis):
             continue
         if axis in keys or any(
-            index.coefficient(axis) not in (0, 1) for index in randoms
+            index.coefficient(axis) not in (0, 1) for index in random_indices
         ):
             continue
         cost = _vector_cost(nest, axis, accesses, width, axis in reduce)
@@ -39,33 +39,36 @@ def lane_axis(nest: Nest | Scatter, machine: Machine) -> tuple[Axis | None, int]
             best, least = axis, cost
     if best is None:
         return None, 1
-    if any(_pairs(index, best) for index in randoms) and width < _PAIR:
-        width = _PAIR
+    if (
+        any(_is_block_aligned(index, best) for index in random_indices)
+        and width < _RANDOM_BLOCK
+    ):
+        width = _RANDOM_BLOCK
     while width > 2 and width // 2 >= best.extent:
         width //= 2
     return best, width
 
 
-def _pairs(index: Index, axis: Axis) -> bool:
-    """Return whether vectors of 32 along an axis are whole blocks of random numbers."""
+def _is_block_aligned(index: Index, axis: Axis) -> bool:
+    """Return whether vectors of 32 elements along an axis are whole blocks of random numbers."""
     rest = [c for atom, c in index.terms if atom != axis]
     plain = all(isinstance(atom, Axis) for atom, _ in index.terms)
     return (
         plain
         and index.coefficient(axis) == 1
-        and all(c % _PAIR == 0 for c in (*rest, index.constant))
+        and all(c % _RANDOM_BLOCK == 0 for c in (*rest, index.constant))
     )
 
 
-def _scatters_in_vectors(nest: Scatter, axis: Axis) -> bool:
+def _is_vectorisable(nest: Scatter, axis: Axis) -> bool:
     return (
         axis in nest.axes[nest.sequential :]
         and nest.stores[0].index.coefficient(axis) == 1
     )
 
 
-def _lanes(nest: Nest | Scatter, machine: Machine) -> int:
-    """Return vector lanes for the narrowest common floating type of a nest."""
+def _n_lanes(nest: Nest | Scatter, machine: Machine) -> int:
+    """Return the number of vector lanes for the narrowest floating-point type of a nest."""
     types = {expr.dtype for expr in everything(nest.roots())} | {
         store.buffer.dtype for store in nest.stores
     }
@@ -83,13 +86,17 @@ def _points(nest: Nest | Scatter) -> int:
 
 
 def scalar_cost(nest: Nest | Scatter) -> float:
-    """Return the estimated cycles of a nest that is run point by point."""
+    """Return the estimated cycles of scalar code for a nest."""
     work = sum(1.0 for _ in everything(nest.roots())) + len(nest.stores)
     return _points(nest) * (work + _LOOP_COST)
 
 
 def _vector_cost(
-    nest: Nest | Scatter, axis: Axis, accesses: Sequence[Index], width: int, joins: bool
+    nest: Nest | Scatter,
+    axis: Axis,
+    accesses: Sequence[Index],
+    width: int,
+    across_lanes: bool,
 ) -> float:
     vectors = -(-axis.extent // width)
     work = _LOOP_COST + sum(1.0 for _ in everything(nest.roots()))
@@ -98,7 +105,7 @@ def _vector_cost(
         work += 0.2 if step == 0 else 1.0 if step == 1 else _GATHER_COST
     others = _points(nest) / max(1, axis.extent)
     cost = others * vectors * work
-    if joins:
+    if across_lanes:
         outside = math.prod(a.extent for a in nest.axes)
-        cost += _JOIN_COST * outside
+        cost += _COMBINE_COST * outside
     return cost

@@ -1,8 +1,8 @@
 """Counter-based uniform random numbers in vector code: Threefry-2x32 with 20 rounds (Salmon et al. 2011).
 
-The key is (seed, stream), the counter (step, call): the same bits as ``backends.threefry`` on every machine and
-for any split of the elements over threads. In float32, element i takes word (i // 16) mod 2 of call
-(i // 32)·16 + i mod 16 and keeps its upper 24 bits; in float64 element i takes 53 bits of both words of call i.
+The key is (seed, stream), the counter (step, call): the same bits as ``backends.threefry`` on every machine and for any
+partition of the elements among threads. In float32, element i is the upper 24 bits of word (i // 16) mod 2 of call
+(i // 32)·16 + i mod 16; in float64 element i takes 53 bits from both words of call i.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from deltarule.backends.native.mathematics.lanes import Lanes, where
 
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 _PARITY = 0x1BD11BDA
-_CALLS = 16  # calls of one block, which make 32 elements of float32
+_CALLS = 16  # calls per block of 32 float32 elements
 
 
 @dataclass(frozen=True)
 class Key:
-    """Registers (i32) that select a sequence of random numbers."""
+    """The key of a sequence of random numbers, as i32 registers."""
 
     seed: str
     stream: str
@@ -27,15 +27,15 @@ class Key:
 
 
 def threefry(key: Key, call: Lanes) -> tuple[Lanes, Lanes]:
-    """Return both words of Threefry for the counters (step, call), lanes of int32."""
+    """Return both words of Threefry for the counters (step, call), as int32 vectors."""
     e = call.emitter
 
-    def everywhere(register: str) -> Lanes:
+    def broadcast(register: str) -> Lanes:
         return call.like(e.broadcast("int32", register, call.width))
 
-    seed, stream = everywhere(key.seed), everywhere(key.stream)
+    seed, stream = broadcast(key.seed), broadcast(key.stream)
     schedule = (seed, stream, seed ^ stream ^ _PARITY)
-    first, second = everywhere(key.step) + seed, call + stream
+    first, second = broadcast(key.step) + seed, call + stream
     for group in range(5):
         for rotation in _ROTATIONS[4 * (group % 2) : 4 * (group % 2) + 4]:
             first = first + second
@@ -56,21 +56,21 @@ def threefry(key: Key, call: Lanes) -> tuple[Lanes, Lanes]:
 def uniform_at(e: Emitter, key: Key, index: str, dtype: str, width: int) -> str:
     """Return the elements index, index + 1, … (one vector) of a uniform sequence; ``index`` is an i64 register.
 
-    For vectors that come out of order, such as in the epilogue of a contraction; a whole array is cheaper by
-    :func:`emit_uniform`, which uses both words of each call.
+    This is for random access, such as in the epilogue of a contraction; for whole arrays :func:`emit_uniform` is
+    faster, since it uses both words of each call.
     """
     low = e.assign(f"trunc i64 {index} to i32")
-    position = Lanes(e, e.broadcast("int32", low, width), "int32", width) + _counting(
-        e, width
-    )
+    position = Lanes(
+        e, e.broadcast("int32", low, width), "int32", width
+    ) + _lane_numbers(e, width)
     if dtype == "float64":
         return _float64(*threefry(key, position)).text
     first, second = threefry(key, ((position >> 5) << 4) + (position & 15))
     return _float32(where((position & 16).equals(0), first, second)).text
 
 
-def _counting(e: Emitter, width: int) -> Lanes:
-    """Return the numbers 0, 1, 2, … of the lanes."""
+def _lane_numbers(e: Emitter, width: int) -> Lanes:
+    """Return the lane numbers 0, 1, 2 … as a vector."""
     listed = "<" + ", ".join(f"i32 {lane}" for lane in range(width)) + ">"
     return Lanes(e, listed if width > 1 else "0", "int32", width)
 
@@ -91,7 +91,7 @@ def _float64(high: Lanes, low: Lanes) -> Lanes:
 def emit_uniform(module: Module, dtype: str) -> str:
     """Add ``void @random.uniform.<dtype>(ptr out, i64 begin, i64 end, i32 seed, i32 stream, i32 step)``.
 
-    It writes elements begin … end − 1 of the sequence to ``out[begin … end − 1]``. Returns the function's name.
+    The function stores elements begin … end − 1 of the sequence in ``out[begin … end − 1]``. Returns its name.
     """
     name = f"random.uniform.{dtype}"
     if name in module:
@@ -106,7 +106,7 @@ def emit_uniform(module: Module, dtype: str) -> str:
         call = e.assign(f"trunc i64 {e.multiply(block, _CALLS)} to i32")
         calls = Lanes(
             e, e.broadcast("int32", call, _CALLS), "int32", _CALLS
-        ) + _counting(e, _CALLS)
+        ) + _lane_numbers(e, _CALLS)
         words = threefry(key, calls)
         parts = (
             [_float32(word) for word in words]

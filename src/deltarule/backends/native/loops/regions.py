@@ -1,9 +1,9 @@
-"""Regions: ranges of a loop in which it is known whether the guards of a nest let pass.
+"""Index-set splitting: loops are split into regions in which the guards of a nest are decided.
 
-A sum of products that reads a padded image (see ``lower.depthwise``) asks at each point whether the image reaches as
-far. Along one axis the answers change at a few places only. Cut there, each part of the loop has its own body that
-asks nothing: in the middle every product is read, at the border some are of zero. Axes of few values on which the
-spread of a signal depends (image gradients of a stride) are written out value by value.
+A sum of products that reads a padded image (see ``lower.depthwise``) tests at each point whether an index is inside the
+image. Along one axis the results of these tests change at a few places only. Split there, each region has a loop body
+without tests: in the interior all products are read, at the border some factors are zero. Axes of few values on which
+the dilation of a signal depends (image gradients of a strided convolution) are unrolled.
 """
 
 from __future__ import annotations
@@ -30,24 +30,30 @@ from deltarule.lower.loops import (
 )
 from deltarule.shapes import count
 
-_LEAST_GUARDS = 4  # that are worth bodies of their own
-_MOST_VALUES = 4  # of an axis that is written out
-_MOST_TRIALS = 64  # combinations of values of written-out axes
+_MIN_GUARDS = 4  # fewer guards do not justify separate loop bodies
+_MAX_UNROLLED_EXTENT = 4  # extent of an axis that is unrolled
+_MAX_COMBINATIONS = 64  # combinations of values of unrolled axes
 Ranges = Mapping[Axis, tuple[int, int]]
 
 
 @dataclass(eq=False)
-class Cut(Nest):
-    """A nest that is run region by region; ``factor`` results of the last axis are written out in each step."""
+class SplitNest(Nest):
+    """A nest whose loops are split into regions.
 
-    small: tuple[Axis, ...] = ()  # axes that are written out value by value
+    Attributes:
+        unrolled: Axes that are unrolled completely.
+        factor: Number of results along the last axis that one iteration computes.
+        float32_runs: Whether the innermost sums are accumulated in float32, and only their results in float64.
+    """
+
+    unrolled: tuple[Axis, ...] = ()
     factor: int = 1
-    in_runs: bool = False  # float64 sums of which each run of the innermost loop is first added in float32
+    float32_runs: bool = False
 
 
 @dataclass(frozen=True)
 class Region:
-    """A nest as it is while an axis runs from ``start`` up to ``stop`` in steps of ``step``."""
+    """The specialisation of a nest to the iterations ``range(start, stop, step)`` of an axis."""
 
     start: int
     stop: int
@@ -56,14 +62,14 @@ class Region:
 
 
 def is_padded(nest: Nest) -> bool:
-    """Return whether a nest reads so many values with zeros around that regions are worth their while."""
+    """Return whether a nest reads enough zero-padded values for splitting to pay."""
     return sum(isinstance(guard.outside, Number) for guard in _guards(nest)) >= (
-        _LEAST_GUARDS
+        _MIN_GUARDS
     )
 
 
-def written_out(nest: Nest) -> tuple[Axis, ...]:
-    """Return the axes of few values that decide whether and where a spread signal is read."""
+def unrolled_axes(nest: Nest) -> tuple[Axis, ...]:
+    """Return the axes of few values on which the position in a dilated signal depends."""
     found: dict[Axis, None] = {}
     for guard in _guards(nest):
         for condition in guard.conditions:
@@ -75,40 +81,46 @@ def written_out(nest: Nest) -> tuple[Axis, ...]:
             if isinstance(atom, Quotient | Remainder):
                 found.update(dict.fromkeys(atom.dividend.axes))
     return tuple(
-        axis for axis in nest.axes[1:] if axis in found and axis.extent <= _MOST_VALUES
+        axis
+        for axis in nest.axes[1:]
+        if axis in found and axis.extent <= _MAX_UNROLLED_EXTENT
     )
 
 
-def regions(cut: Cut, nest: Nest, axis: Axis, known: Ranges) -> list[Region]:
-    """Cut an axis into regions, where ``nest`` is ``cut`` as it is in the ranges ``known`` of the loops around.
+def regions(split: SplitNest, nest: Nest, axis: Axis, ranges: Ranges) -> list[Region]:
+    """Split an axis into regions.
 
-    What is left over after steps of several results is a step of its own.
+    Args:
+        split: The nest before splitting.
+        nest: Its specialisation to the regions of the enclosing loops.
+        axis: The axis to split.
+        ranges: Ranges of the enclosing loops.
     """
-    last = bool(cut.axes) and axis is cut.axes[-1]
-    places = {0, axis.extent}
-    if axis in cut.small:
-        places.update(range(axis.extent))
+    last = bool(split.axes) and axis is split.axes[-1]
+    bounds = {0, axis.extent}
+    if axis in split.unrolled:
+        bounds.update(range(axis.extent))
     for guard in _guards(nest):
         for condition in guard.conditions:
-            places.update(_changes(condition, axis, known))
+            bounds.update(_boundaries(condition, axis, ranges))
     found = []
-    for start, stop in itertools.pairwise(sorted(places)):
-        part = resolved(nest, {**known, axis: (start, stop)})
+    for start, stop in itertools.pairwise(sorted(bounds)):
+        part = specialised(nest, {**ranges, axis: (start, stop)})
         if not last:
             found.append(Region(start, stop, 1, part))
             continue
-        part = accumulated(part)
-        length, factor = stop - start, cut.factor
-        if any(map(_is_zero, everything(part.roots()))):  # a border: less code
+        part = with_multiply_adds(part)
+        length, factor = stop - start, split.factor
+        if any(map(_is_zero, everything(part.roots()))):  # smaller code for the border
             factor = next((f for f in range(factor, 1, -1) if length % f == 0), factor)
         whole = start + length // factor * factor
         for first, end, step in ((start, whole, factor), (whole, stop, stop - whole)):
             if first < end:
-                found.append(Region(first, end, step, _repeated(part, axis, step)))
+                found.append(Region(first, end, step, _unrolled(part, axis, step)))
     return found
 
 
-def in_float32(nest: Nest) -> Nest:
+def with_float32_accumulators(nest: Nest) -> Nest:
     """Return a nest whose sums are accumulated in float32."""
     reductions = tuple(
         Reduction(r.kind, r.value, FLOAT32, r.dtype) for r in nest.reductions
@@ -120,13 +132,13 @@ def _guards(nest: Nest) -> Iterator[Guard]:
     return (expr for expr in everything(nest.roots()) if isinstance(expr, Guard))
 
 
-def _changes(condition: Condition, axis: Axis, known: Ranges) -> Iterator[int]:
-    """Yield where along an axis the range of a condition begins and ends."""
-    index = condition.index.replace(_constants(known))
+def _boundaries(condition: Condition, axis: Axis, ranges: Ranges) -> Iterator[int]:
+    """Yield the positions along an axis at which a condition begins or ceases to hold."""
+    index = condition.index.replace(_constants(ranges))
     factor = index.coefficient(axis)
     others = [other for other in index.axes if other != axis]
-    inside = not any(other in known for other in others)
-    if not factor or not inside or count(o.extent for o in others) > _MOST_TRIALS:
+    inside = not any(other in ranges for other in others)
+    if not factor or not inside or count(o.extent for o in others) > _MAX_COMBINATIONS:
         return
     for values in itertools.product(*(range(other.extent) for other in others)):
         at = dict(zip(others, map(number, values), strict=True))
@@ -134,27 +146,27 @@ def _changes(condition: Condition, axis: Axis, known: Ranges) -> Iterator[int]:
         if rest.terms:
             return
         edges = (-rest.constant, condition.size - rest.constant)
-        for edge in edges:  # the first one inside, and behind
+        for edge in edges:  # the first position inside, and the first one after
             place = -(-edge // factor) if factor > 0 else -((edge - 1) // -factor)
             if 0 < place < axis.extent:
                 yield place
 
 
-def _constants(known: Ranges) -> dict[Axis, Index]:
+def _constants(ranges: Ranges) -> dict[Axis, Index]:
     return {
         axis: number(start)
-        for axis, (start, stop) in known.items()
+        for axis, (start, stop) in ranges.items()
         if stop - start == 1 and axis.extent > 1
     }
 
 
-def _holds(condition: Condition, known: Ranges) -> bool | None:
-    """Return whether a condition holds everywhere, or nowhere, or None where neither is seen."""
+def _decide(condition: Condition, ranges: Ranges) -> bool | None:
+    """Return True if a condition always holds in these ranges, False if it never does, None if undecided."""
     low = high = condition.index.constant
     for atom, coefficient in condition.index.terms:
         first, last = Index(((atom, 1),)).bounds
-        if isinstance(atom, Axis) and atom in known:
-            first, last = known[atom][0], known[atom][1] - 1
+        if isinstance(atom, Axis) and atom in ranges:
+            first, last = ranges[atom][0], ranges[atom][1] - 1
         ends = sorted((coefficient * first, coefficient * last))
         low, high = low + ends[0], high + ends[1]
     if high < 0 or low >= condition.size:
@@ -167,35 +179,35 @@ def _holds(condition: Condition, known: Ranges) -> bool | None:
     return True if low >= 0 and high < condition.size else None
 
 
-def resolved(nest: Nest, known: Ranges) -> Nest:
-    """Return a nest without the guards of which the answer follows from ranges of its loops."""
-    constants = _constants(known)
+def specialised(nest: Nest, ranges: Ranges) -> Nest:
+    """Return a nest without the guards that the ranges of its loops decide."""
+    constants = _constants(ranges)
     new: dict[Expr, Expr] = {}
     for expr in everything(nest.roots()):
         if not isinstance(expr, Guard):
             replace_all(expr, constants, new)
             continue
-        answers = [
-            _holds(Condition(c.index.replace(constants), c.size, c.step), known)
+        decisions = [
+            _decide(Condition(c.index.replace(constants), c.size, c.step), ranges)
             for c in expr.conditions
         ]
-        if False in answers:
+        if False in decisions:
             new[expr] = new[expr.outside]
-        elif None not in answers:
+        elif None not in decisions:
             new[expr] = new[expr.inside]
         else:
-            open_ones = tuple(
+            undecided = tuple(
                 c
-                for c, answer in zip(expr.conditions, answers, strict=True)
-                if answer is None
+                for c, decision in zip(expr.conditions, decisions, strict=True)
+                if decision is None
             )
-            rest = Guard(expr.dtype, open_ones, expr.inside, expr.outside)
+            rest = Guard(expr.dtype, undecided, expr.inside, expr.outside)
             replace_all(rest, constants, new)
             new[expr] = new[rest]
-    return _with(nest, new, constants)
+    return _rebuilt(nest, new, constants)
 
 
-def _with(nest: Nest, new: Mapping[Expr, Expr], axes: Mapping[Axis, Index]) -> Nest:
+def _rebuilt(nest: Nest, new: Mapping[Expr, Expr], axes: Mapping[Axis, Index]) -> Nest:
     stores = tuple(
         Store(store.buffer, store.index.replace(axes), new[store.value])
         for store in nest.stores
@@ -206,22 +218,22 @@ def _with(nest: Nest, new: Mapping[Expr, Expr], axes: Mapping[Axis, Index]) -> N
     return Nest(nest.label, nest.axes, stores, nest.reduce, reductions)
 
 
-def _repeated(nest: Nest, axis: Axis, times: int) -> Nest:
-    """Return a nest with the stores of ``times`` neighbours along an axis."""
+def _unrolled(nest: Nest, axis: Axis, times: int) -> Nest:
+    """Return a nest unrolled ``times`` times along an axis."""
     stores = list(nest.stores)
     for step in range(1, times):
         place, new = {axis: of(axis) + step}, dict[Expr, Expr]()
         for expr in everything(nest.roots()):
             replace_all(expr, place, new)
-        stores.extend(_with(nest, new, place).stores)
+        stores.extend(_rebuilt(nest, new, place).stores)
     return Nest(nest.label, nest.axes, tuple(stores), nest.reduce, nest.reductions)
 
 
-def accumulated(nest: Nest) -> Nest:
-    """Return a nest whose long sums of products start with the products of zero and go on with multiply-adds.
+def with_multiply_adds(nest: Nest) -> Nest:
+    """Return a nest whose long sums of products are chains of multiply-adds, products with zero first.
 
-    Products of zero are 0 or not a number, and the same all along the inner loop: to add them first changes no result
-    but leaves them outside that loop.
+    Products with zero are 0 or NaN and invariant in the inner loop: added first, they are hoisted out of it, without an
+    effect on the result.
     """
     new: dict[Expr, Expr] = {}
     inner = {
@@ -233,14 +245,14 @@ def accumulated(nest: Nest) -> Nest:
         replace_all(expr, {}, new)
         if isinstance(expr, Apply) and expr.op is Op.ADD and expr not in inner:
             terms = _terms(expr)
-            if expr.dtype.is_float and len(terms) > _LEAST_GUARDS:
+            if expr.dtype.is_float and len(terms) > _MIN_GUARDS:
                 terms = [new[term] for term in terms]
                 new[expr] = _chain(sorted(terms, key=lambda term: not _is_zero(term)))
-    return _with(nest, new, {})
+    return _rebuilt(nest, new, {})
 
 
 def _terms(total: Expr) -> list[Expr]:
-    """Return what a sum adds up, in order."""
+    """Return the terms of a sum, in order."""
     found = []
     while isinstance(total, Apply) and total.op is Op.ADD:
         found.append(total.operands[1])

@@ -1,7 +1,7 @@
-"""Whole-array routines as LLVM IR: stable merge sort, running sums, LU with partial pivoting, Cholesky.
+"""Whole-array routines as LLVM IR: stable merge sort, cumulative sums, LU with partial pivoting, Cholesky.
 
-Each is ``void @name(ptr context, ptr arguments…, ptr results…, i64 begin, i64 end)`` over the items begin … end − 1
-of a batch; a singular or indefinite matrix is reported in the context.
+Each is ``void @name(ptr context, ptr arguments…, ptr results…, i64 begin, i64 end)`` over the items begin … end − 1 of
+a batch; a singular or indefinite matrix is reported in the context.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from deltarule.dtypes import FLOAT32, FLOAT64, DType
 from deltarule.graph.op import Op
 from deltarule.lower.loops import Routine
 
-_OF_COLUMNS = {
+_COLUMN_ROUTINES = {
     "argsort",
     "cumulative_sum",
-}  # sizes (outer, n, inner): each column along n is an item
-_CYCLES_OF_A_SUM = 4  # an addition waits for the one before
+}  # routines with sizes (outer, n, inner), whose items are the columns along n
+_CYCLES_PER_ADDITION = 4  # latency of a dependent addition
 
 
 def emit_routine(routine: Routine, module: Module, name: str) -> tuple[Kernel, str]:
     """Return the kernel of a routine and the text of its function."""
     e = Emitter(module)
     buffers = (*routine.arguments, *routine.results)
-    writer = _Matrix(e, routine)
+    writer = _RoutineEmitter(e, routine)
     with e.loop("%begin", "%end") as item:
         writes: dict[str, Callable[[str], None]] = {
             "argsort": writer.argsort,
@@ -45,15 +45,17 @@ def emit_routine(routine: Routine, module: Module, name: str) -> tuple[Kernel, s
         f"internal void @{name}(ptr %context{listed}, i64 %begin, i64 %end)"
     )
     batch, n, columns = routine.sizes
-    items = batch * columns if routine.kind in _OF_COLUMNS else batch
+    items = batch * columns if routine.kind in _COLUMN_ROUTINES else batch
     cycles = (
-        _CYCLES_OF_A_SUM * n if routine.kind == "cumulative_sum" else n * n * max(n, 1)
+        _CYCLES_PER_ADDITION * n
+        if routine.kind == "cumulative_sum"
+        else n * n * max(n, 1)
     )
     return Kernel(name, buffers, items, max(1, items), float(items * cycles)), text
 
 
-class _Matrix:
-    """Writes the routines; every array is a pointer and i64 positions."""
+class _RoutineEmitter:
+    """Emitter of the routines; arrays are accessed by pointer and i64 positions."""
 
     def __init__(self, e: Emitter, routine: Routine) -> None:
         self.e, self.routine = e, routine
@@ -62,7 +64,7 @@ class _Matrix:
         self.kind = memory_kind(self.dtype)
 
     def pointer(self, place: int, item: str, size: int) -> str:
-        """Return the address of one item's part of a buffer."""
+        """Return the address of one item in a buffer."""
         return self.e.address(self.kind, f"%b{place}", self.e.multiply(item, size))
 
     def at(self, base: str, row: str, column: str, width: int) -> str:
@@ -72,30 +74,30 @@ class _Matrix:
         )
 
     def get(self, address: str) -> str:
-        """Return an element."""
+        """Load an element."""
         return self.e.assign(f"load {self.kind}, ptr {address}")
 
     def put(self, value: str, address: str) -> None:
-        """Write an element."""
+        """Store an element."""
         self.e.emit(f"store {self.kind} {value}, ptr {address}")
 
     def binary(self, op: Op, a: str, b: str) -> str:
         """Return a ∘ b."""
         return apply(self.e, op, self.dtype, (a, b), self.dtype, 1)
 
-    def less_product(self, target: str, a: str, b: str) -> None:
+    def subtract_product(self, target: str, a: str, b: str) -> None:
         """Subtract a·b from an element."""
         self.put(
             self.binary(Op.SUBTRACT, self.get(target), self.binary(Op.MULTIPLY, a, b)),
             target,
         )
 
-    def upward(self, begin: str, end: str | int) -> AbstractContextManager[str]:
-        """Loop from begin to end − 1."""
+    def loop(self, begin: str, end: str | int) -> AbstractContextManager[str]:
+        """Emit a loop from begin to end − 1."""
         return self.e.loop(begin, end)
 
     def report(self, condition: str, what: int) -> None:
-        """Set the error flag if the condition holds."""
+        """Emit code that sets the error flag if the condition holds."""
         with self.e.when(condition):
             place = self.e.assign(f"getelementptr i64, ptr %context, i64 {ERROR_FLAG}")
             self.e.emit(f"store i64 {what}, ptr {place}, align 8")
@@ -104,18 +106,18 @@ class _Matrix:
 
     def copy(self, source: str, target: str, count: int) -> None:
         """Copy elements."""
-        with self.upward("0", count) as i:
+        with self.loop("0", count) as i:
             self.put(
                 self.get(self.e.address(self.kind, source, i)),
                 self.e.address(self.kind, target, i),
             )
 
     def pivot(self, a: str, k: str) -> str:
-        """Return the row with the largest element of column k, from row k down."""
+        """Return the row of the largest absolute value in column k, from row k on."""
         e = self.e
         best, row = e.stack(self.kind), e.variable(k)
         self.put(constant(-1, self.dtype, 1), best)
-        with self.upward(k, self.n) as i:
+        with self.loop(k, self.n) as i:
             size = apply(
                 e,
                 Op.ABS,
@@ -130,17 +132,17 @@ class _Matrix:
         return e.get(row)
 
     def swap(self, base: str, first: str, second: str, width: int) -> None:
-        """Exchange two rows."""
-        with self.upward("0", width) as j:
+        """Swap two rows."""
+        with self.loop("0", width) as j:
             a, b = self.at(base, first, j, width), self.at(base, second, j, width)
             x, y = self.get(a), self.get(b)
             self.put(y, a)
             self.put(x, b)
 
     def eliminate(self, a: str, right: str | None, each: Callable[[str], None]) -> None:
-        """Bring the matrix to upper triangular form, and the right side with it; ``each`` gets every pivot."""
+        """Reduce a matrix to upper triangular form, and the right-hand side with it; ``each`` is called per pivot."""
         e, n = self.e, self.n
-        with self.upward("0", n) as k:
+        with self.loop("0", n) as k:
             row = self.pivot(a, k)
             self.swap(a, k, row, n)
             if right is not None:
@@ -153,40 +155,40 @@ class _Matrix:
             one = constant(1, self.dtype, 1)
             safe = e.assign(f"select i1 {zero}, {self.kind} {one}, {self.kind} {pivot}")
             below = e.add(k, 1)
-            with self.upward(below, n) as i:
+            with self.loop(below, n) as i:
                 factor = self.binary(Op.DIVIDE, self.get(self.at(a, i, k, n)), safe)
-                with self.upward(below, n) as j:
-                    self.less_product(
+                with self.loop(below, n) as j:
+                    self.subtract_product(
                         self.at(a, i, j, n), factor, self.get(self.at(a, k, j, n))
                     )
                 if right is not None:
-                    with self.upward("0", self.columns) as j:
+                    with self.loop("0", self.columns) as j:
                         source = self.get(self.at(right, k, j, self.columns))
-                        self.less_product(
+                        self.subtract_product(
                             self.at(right, i, j, self.columns), factor, source
                         )
 
     def solve(self, item: str) -> None:
-        """X ← A⁻¹B by elimination and back substitution."""
+        """Compute X = A⁻¹B by elimination and back substitution."""
         e, n, columns = self.e, self.n, self.columns
         x, a = self.pointer(2, item, n * columns), self.pointer(3, item, n * n)
         self.copy(self.pointer(1, item, n * columns), x, n * columns)
         self.copy(self.pointer(0, item, n * n), a, n * n)
 
-        def regular(pivot: str) -> None:
+        def check_pivot(pivot: str) -> None:
             self.report(
                 e.assign(f"fcmp oeq {self.kind} {pivot}, {constant(0, self.dtype, 1)}"),
                 SINGULAR,
             )
 
-        self.eliminate(a, x, regular)
-        with self.upward("0", n) as step:
+        self.eliminate(a, x, check_pivot)
+        with self.loop("0", n) as step:
             i = e.assign(f"sub i64 {n - 1}, {step}")
             pivot = self.get(self.at(a, i, i, n))
-            with self.upward("0", columns) as j:
+            with self.loop("0", columns) as j:
                 target = self.at(x, i, j, columns)
-                with self.upward(e.add(i, 1), n) as k:
-                    self.less_product(
+                with self.loop(e.add(i, 1), n) as k:
+                    self.subtract_product(
                         target,
                         self.get(self.at(a, i, k, n)),
                         self.get(self.at(x, k, j, columns)),
@@ -194,7 +196,7 @@ class _Matrix:
                 self.put(self.binary(Op.DIVIDE, self.get(target), pivot), target)
 
     def log_determinant(self, item: str) -> None:
-        """Sum the logarithms of the pivots' sizes."""
+        """Compute ln|det A| as the sum of ln|pivot|."""
         e, n = self.e, self.n
         result, a = self.pointer(1, item, 1), self.pointer(2, item, n * n)
         self.copy(self.pointer(0, item, n * n), a, n * n)
@@ -208,18 +210,18 @@ class _Matrix:
         self.eliminate(a, None, add)
 
     def cholesky(self, item: str) -> None:
-        """L row by row; zeros above the diagonal."""
+        """Compute the Cholesky factor row by row, with zeros above the diagonal."""
         e, n = self.e, self.n
         a, lower = self.pointer(0, item, n * n), self.pointer(1, item, n * n)
         zero = constant(0, self.dtype, 1)
-        with self.upward("0", n) as i:
-            with self.upward("0", n) as j:
+        with self.loop("0", n) as i:
+            with self.loop("0", n) as j:
                 self.put(zero, self.at(lower, i, j, n))
-            with self.upward("0", i) as j:
+            with self.loop("0", i) as j:
                 target = self.at(lower, i, j, n)
                 self.put(self.get(self.at(a, i, j, n)), target)
-                with self.upward("0", j) as k:
-                    self.less_product(
+                with self.loop("0", j) as k:
+                    self.subtract_product(
                         target,
                         self.get(self.at(lower, i, k, n)),
                         self.get(self.at(lower, j, k, n)),
@@ -232,9 +234,9 @@ class _Matrix:
                 )
             target = self.at(lower, i, i, n)
             self.put(self.get(self.at(a, i, i, n)), target)
-            with self.upward("0", i) as k:
+            with self.loop("0", i) as k:
                 part = self.get(self.at(lower, i, k, n))
-                self.less_product(target, part, part)
+                self.subtract_product(target, part, part)
             square = self.get(target)
             self.report(e.assign(f"fcmp ule {self.kind} {square}, {zero}"), INDEFINITE)
             self.put(apply(e, Op.SQRT, self.dtype, (square,), self.dtype, 1), target)
@@ -242,7 +244,7 @@ class _Matrix:
     # ------------------------------------------------------------------ along columns
 
     def _start_of_column(self, item: str) -> str:
-        """Return where a column along the middle axis of (outer, n, inner) begins."""
+        """Return the position of the first element of a column along the middle axis of (outer, n, inner)."""
         e, inner = self.e, max(1, self.columns)
         return e.add(
             e.multiply(e.divide(item, inner), self.n * self.columns),
@@ -250,13 +252,13 @@ class _Matrix:
         )
 
     def cumulative_sum(self, item: str) -> None:
-        """Add up a column; float32 in float64."""
+        """Compute the cumulative sum of a column; float32 is accumulated in float64."""
         e, start = self.e, self._start_of_column(item)
         source, target = (e.address(self.kind, base, start) for base in ("%b0", "%b1"))
         wide = FLOAT64 if self.dtype is FLOAT32 else self.dtype
         total = e.stack(memory_kind(wide))
         e.emit(f"store {memory_kind(wide)} {constant(0, wide, 1)}, ptr {total}")
-        with self.upward("0", self.n) as k:
+        with self.loop("0", self.n) as k:
             place = e.multiply(k, self.columns)
             new = cast(
                 e, self.get(e.address(self.kind, source, place)), self.dtype, wide, 1
@@ -269,7 +271,7 @@ class _Matrix:
             )
 
     def argsort(self, item: str) -> None:
-        """Sort positions by their keys: runs of 1, 2, 4 … merged from one array to another and back."""
+        """Sort positions by their keys, by bottom-up merge sort with two arrays."""
         e, n = self.e, self.n
         stride = self.columns
         start = self._start_of_column(item)
@@ -333,7 +335,7 @@ class _Matrix:
             e.set(left, e.assign(f"sub i64 {e.add(i, 1)}, {step}"))
 
     def _less(self, x: str, y: str) -> str:
-        """Return whether x sorts before y; NaN comes last."""
+        """Return whether x sorts before y; NaN is sorted last."""
         e = self.e
         if not self.dtype.is_float:
             return e.assign(

@@ -1,8 +1,8 @@
-"""Unroll and jam: several results in one pass.
+"""Unroll and jam: adjacent results are computed in one iteration.
 
-A reduction with one accumulator waits for each addition to finish. Neighbouring results are independent of each
-other, and read the same lines of memory: four of them side by side keep the adders busy and read memory once. Sums of
-products that share many factors with their neighbours (see ``lower.depthwise``) read those once.
+A reduction with one accumulator is bound by the latency of its additions. Adjacent results are independent, and read
+the same cache lines: four of them per iteration keep the adders busy and load each line once. Sums of products that
+share factors with their neighbours (see ``lower.depthwise``) load the shared factors once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from deltarule.backends.native.llvm.machine import Machine
 from deltarule.backends.native.loops.lane_axis import lane_axis
-from deltarule.backends.native.loops.regions import Cut, is_padded, written_out
+from deltarule.backends.native.loops.regions import SplitNest, is_padded, unrolled_axes
 from deltarule.dtypes import FLOAT32, FLOAT64, SHORT_SUM
 from deltarule.graph.op import Op
 from deltarule.lower.index import Axis, Index, of
@@ -28,32 +28,32 @@ from deltarule.lower.loops import (
 from deltarule.shapes import count
 
 _FACTORS = (4, 3, 2)
-_MOST_REDUCTIONS, _MOST_OPERATIONS, _LEAST_LENGTH = 2, 12, 16
+_MAX_REDUCTIONS, _MAX_OPERATIONS, _MIN_LENGTH = 2, 12, 16
 _ROW_BYTES = (
     1 << 16
-)  # of the results of one pass over the axis before the lanes, which stay in cache
-_BLOCK = 8  # part of the first cache that one row of a block of an image takes
-_SHARED, _MOST_SHARED, _MOST_WRITTEN_OUT = (
+)  # results of one pass over the axis before the lane axis, which must stay in cache
+_L1_FRACTION = 8  # fraction 1/8 of the L1 cache for one row of a block of an image
+_MIN_SHARED, _MAX_SHARED, _MAX_UNROLLED = (
     6,
     64,
     900,
-)  # factors worth sharing, and that registers hold; expressions
+)  # minimum and maximum of shared factors (held in registers); unrolled expressions
 
 
-def jammed(nest: Nest, machine: Machine) -> Nest:
-    """Return a nest that computes up to four results (or vectors of results) at a time, or the nest itself."""
+def unroll_and_jam(nest: Nest, machine: Machine) -> Nest:
+    """Return a nest that computes up to four results (or vectors of results) per iteration, or the nest itself."""
     if not nest.reductions:
-        return _sharing(nest, machine)
-    if len(nest.reductions) > _MOST_REDUCTIONS and is_padded(nest):
-        cut = _cut(nest, nest.axes)
-        cut.in_runs = _is_made_in_runs(nest, machine)
-        return cut
+        return _jam_for_reuse(nest, machine)
+    if len(nest.reductions) > _MAX_REDUCTIONS and is_padded(nest):
+        tiled = _split_nest(nest, nest.axes)
+        tiled.float32_runs = _has_short_inner_sums(nest, machine)
+        return tiled
     plain = all(r.kind in {"sum", "max"} for r in nest.reductions)
     operations = len(everything([r.value for r in nest.reductions]))
     length = count(axis.extent for axis in nest.reduce)
-    if not nest.reductions or not plain or not nest.axes or length < _LEAST_LENGTH:
+    if not nest.reductions or not plain or not nest.axes or length < _MIN_LENGTH:
         return nest
-    if len(nest.reductions) > _MOST_REDUCTIONS or operations > _MOST_OPERATIONS:
+    if len(nest.reductions) > _MAX_REDUCTIONS or operations > _MAX_OPERATIONS:
         return nest
     lane, width = lane_axis(nest, machine)
     if lane in nest.axes:
@@ -62,20 +62,20 @@ def jammed(nest: Nest, machine: Machine) -> Nest:
         )
         factor = next((f for f in _FACTORS if blocks % f == 0), 1)
         return (
-            _split(nest, lane, factor, width)
+            _unroll(nest, lane, factor, width)
             if lane is not None and factor > 1
             else nest
         )
     axis = nest.axes[-1]
     factor = next((f for f in _FACTORS if axis.extent % f == 0), 1)
-    return _split(nest, axis, factor, 1) if factor > 1 else nest
+    return _unroll(nest, axis, factor, 1) if factor > 1 else nest
 
 
-def _sharing(nest: Nest, machine: Machine) -> Nest:
-    """Run lanes outside the axis before them, along which many of the values read are the same, in blocks of it."""
+def _jam_for_reuse(nest: Nest, machine: Machine) -> Nest:
+    """Interchange the lane axis with the axis before it, along which loads are shared, and strip-mine that axis."""
     padded = is_padded(nest)
-    small = written_out(nest) if padded else ()
-    unchanged = _cut(nest, nest.axes, small) if padded else nest
+    small = unrolled_axes(nest) if padded else ()
+    unchanged = _split_nest(nest, nest.axes, small) if padded else nest
     plain = [axis for axis in nest.axes if axis not in small]
     if len(plain) < 3:
         return unchanged
@@ -85,31 +85,33 @@ def _sharing(nest: Nest, machine: Machine) -> Nest:
     size = len(everything([store.value for store in nest.stores]))
     if near.extent * last.extent * nest.stores[0].buffer.dtype.bits > 8 * _ROW_BYTES:
         return unchanged
-    if lane is not last or width < 2 or not _SHARED <= len(rows) <= _MOST_SHARED:
+    if lane is not last or width < 2 or not _MIN_SHARED <= len(rows) <= _MAX_SHARED:
         return unchanged
-    factors = [f for f in _FACTORS if size * f <= _MOST_WRITTEN_OUT]
+    factors = [f for f in _FACTORS if size * f <= _MAX_UNROLLED]
     if padded:
-        cut, block, inside = _blocked(nest, near, machine)
+        tiled, block, inside = _strip_mined(nest, near, machine)
         axes = (*outer, *small, *block, last, inside)
-        return _cut(cut, axes, small, max(factors, default=1))
+        return _split_nest(tiled, axes, small, max(factors, default=1))
     factor = next((f for f in factors if near.extent % f == 0), 1)
-    split = _split(nest, near, factor, 1) if factor > 1 else nest
-    *outer, inner, lanes = split.axes
+    unrolled = _unroll(nest, near, factor, 1) if factor > 1 else nest
+    *outer, inner, lanes = unrolled.axes
     return (
-        Nest(split.label, (*outer, lanes, inner), split.stores)
+        Nest(unrolled.label, (*outer, lanes, inner), unrolled.stores)
         if inner is not last
-        else split
+        else unrolled
     )
 
 
-def _blocked(
+def _strip_mined(
     nest: Nest, near: Axis, machine: Machine
 ) -> tuple[Nest, tuple[Axis, ...], Axis]:
-    """Cut an axis into blocks of which all lanes stay in the first cache; return the axes of blocks and inside."""
+    """Strip-mine an axis so that a block with all lanes fits the L1 cache; return the axes of blocks and inside."""
     step = max(load.index.coefficient(near) or 0 for load in nest.reads)
     nbytes = step * nest.stores[0].buffer.dtype.itemsize
-    most = machine.caches.first // _BLOCK // max(1, nbytes)
-    width = next((n for n in range(most, _SHARED - 1, -1) if near.extent % n == 0), 0)
+    most = machine.caches.first // _L1_FRACTION // max(1, nbytes)
+    width = next(
+        (n for n in range(most, _MIN_SHARED - 1, -1) if near.extent % n == 0), 0
+    )
     if not width or near.extent < 2 * most:
         return nest, (), near
     block = Axis(f"{near.name}o", near.extent // width)
@@ -124,8 +126,8 @@ def _blocked(
     return Nest(nest.label, nest.axes, stores), (block,), inside
 
 
-def _is_made_in_runs(nest: Nest, machine: Machine) -> bool:
-    """Return whether products of float32 are added in float64 along short inner loops."""
+def _has_short_inner_sums(nest: Nest, machine: Machine) -> bool:
+    """Return whether float32 products are accumulated in float64 along short inner loops."""
     inner = nest.reduce[-1]
     return (
         len(nest.reduce) > 1
@@ -140,10 +142,10 @@ def _is_made_in_runs(nest: Nest, machine: Machine) -> bool:
     )
 
 
-def _cut(
+def _split_nest(
     nest: Nest, axes: Sequence[Axis], small: Sequence[Axis] = (), factor: int = 1
-) -> Cut:
-    return Cut(
+) -> SplitNest:
+    return SplitNest(
         nest.label,
         tuple(axes),
         nest.stores,
@@ -154,8 +156,8 @@ def _cut(
     )
 
 
-def _split(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
-    """Cut an axis into blocks of ``factor`` groups of ``width``, and write out the groups."""
+def _unroll(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
+    """Split an axis into blocks of ``factor`` groups of ``width`` elements, and unroll the groups."""
     outer = Axis(f"{axis.name}o", axis.extent // (factor * width))
     inner = Axis(f"{axis.name}l", width)
     reductions: list[Reduction] = []
@@ -164,7 +166,7 @@ def _split(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
         place = of(outer) * (factor * width) + of(inner) + copy * width
         known: dict[Expr, Expr] = {}
         for number, reduction in enumerate(nest.reductions):
-            value = _moved(reduction.value, axis, place, known)
+            value = _substituted(reduction.value, axis, place, known)
             reductions.append(
                 Reduction(reduction.kind, value, reduction.accumulator, reduction.dtype)
             )
@@ -174,7 +176,7 @@ def _split(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
                         expr.dtype, copy * len(nest.reductions) + number
                     )
         for store in nest.stores:
-            value = _moved(store.value, axis, place, known)
+            value = _substituted(store.value, axis, place, known)
             stores.append(
                 Store(store.buffer, store.index.replace({axis: place}), value)
             )
@@ -184,7 +186,7 @@ def _split(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
     return Nest(nest.label, axes, tuple(stores), nest.reduce, tuple(reductions))
 
 
-def _moved(expr: Expr, axis: Axis, place: Index, known: dict[Expr, Expr]) -> Expr:
+def _substituted(expr: Expr, axis: Axis, place: Index, known: dict[Expr, Expr]) -> Expr:
     for part in everything([expr]):
         replace_all(part, {axis: place}, known)
     return known[expr]

@@ -1,7 +1,7 @@
-"""A whole program as one native function: every statement in order, shared by threads, for one step or an epoch.
+"""Code generation for a whole program: one native function that runs its statements in order, on all threads.
 
-``void @run(ptr context, i64 thread, i64 threads)``: all threads enter it together. Of a step program it runs many
-steps: gather the batch through the order, run the statements, hand out the metrics, look whether to stop.
+All threads call ``void @run(ptr context, i64 thread, i64 threads)`` together. For a step program the function runs
+many steps; each gathers the rows of its batch, runs the statements, stores the metrics and checks the stop flag.
 """
 
 from __future__ import annotations
@@ -18,26 +18,27 @@ from deltarule.backends.native.contraction.products import (
 )
 from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.llvm.machine import Machine
-from deltarule.backends.native.llvm.module_partition import divided
+from deltarule.backends.native.llvm.module_partition import partition_module
 from deltarule.backends.native.loops.apply import cast, memory_kind
 from deltarule.backends.native.loops.emit import Kernel, emit_nest
 from deltarule.backends.native.loops.routines import emit_routine
-from deltarule.backends.native.loops.unroll_jam import jammed
+from deltarule.backends.native.loops.unroll_jam import unroll_and_jam
 from deltarule.backends.native.program.compiled_program import (
     CompiledProgram,
     Generated,
     Region,
 )
 from deltarule.backends.native.program.frame import Frame, load_word, store_word
+from deltarule.backends.native.program.gather import emit_gather
 from deltarule.backends.native.program.synchronisation import (
-    Shared,
-    Touch,
-    alone,
-    cut,
-    share_kernel,
-    share_product,
+    MemoryAccess,
+    Partition,
+    even_ranges,
+    partition_kernel,
+    partition_product,
+    serial_ranges,
 )
-from deltarule.backends.native.program.threads import MOST_THREADS, emit_denormals
+from deltarule.backends.native.program.threads import MAX_THREADS, emit_denormals
 from deltarule.backends.native.program.work_sharing import emit_phases
 from deltarule.dtypes import BOOL, FLOAT64
 from deltarule.errors import ArgumentError
@@ -47,23 +48,27 @@ from deltarule.lower.loops import Buffer, Contraction, Nest, Routine, Scatter, S
 from deltarule.lower.lower import Lowered, lower, lower_step
 from deltarule.lower.memory import ALIGNMENT
 
-_NAME = "KERNEL"  # stands for a function's name until it is known whether an equal one exists
-_BYTES_OF_A_CYCLE = 8.0  # of a batch, from memory
-_CYCLES_OF_A_STEP = 40_000.0  # a step of less work runs in one thread
-_CYCLES_OF_A_CALL = 2_000_000.0  # likewise a call, whose threads Python has to wake
+_NAME = (
+    "KERNEL"  # placeholder for the name of a function: equal functions are emitted once
+)
+_BYTES_PER_CYCLE = 8.0  # memory bandwidth for the rows of a batch
+_MIN_STEP_CYCLES = 40_000.0  # work per additional thread of a step
+_MIN_CALL_CYCLES = (
+    2_000_000.0  # the same for a call, whose threads are woken from Python
+)
 
 
 @dataclass
 class _Call:
-    """A statement ready to be called."""
+    """A statement and its kernel."""
 
     statement: Statement
     kernel: Kernel | Product
 
 
 @dataclass
-class StepParts:
-    """What a step program adds: where the counters and batches are, and the data sets."""
+class StepBuffers:
+    """The buffers of a step program besides its state: batch, step counter, metrics and data sets."""
 
     batch: Sequence[Buffer]
     step: Buffer
@@ -72,24 +77,25 @@ class StepParts:
 
 
 def generate(program: Program, machine: Machine, threads: int | None) -> Generated:
-    """Return the image and the modules of a program; the arrays of the caller are its inputs, then its outputs."""
+    """Return a compiled program and its LLVM modules; the arrays of the caller are the inputs, then the outputs."""
     lowered = lower(program)
-    assembler = Assembler(lowered, machine, threads, None)
-    texts = assembler.texts()
-    places = {buffer: abi.TABLE + place for place, buffer in enumerate(assembler.table)}
+    builder = ProgramBuilder(lowered, machine, threads, None)
+    texts = builder.texts()
+    places = {buffer: abi.TABLE + place for place, buffer in enumerate(builder.table)}
     arrays = tuple(places.get(buffer) for buffer in (*lowered.inputs, *lowered.outputs))
-    n_words, messages = abi.TABLE + len(places), tuple(assembler.module.messages)
+    n_words, messages = abi.TABLE + len(places), tuple(builder.module.messages)
     return CompiledProgram(
-        assembler.threads, assembler.arena_bytes, n_words, arrays, messages=messages
+        builder.threads, builder.arena_bytes, n_words, arrays, messages=messages
     ), texts
 
 
 def generate_step(
     program: StepProgram, machine: Machine, threads: int | None, measured: bool = False
 ) -> Generated:
-    """Return the image and the modules of a step: the arrays are the data sets, the regions state, seed and scalars.
+    """Return a compiled training step and its LLVM modules.
 
-    ``measured``: the step counts the cycles of every statement.
+    The arrays of the caller are the data sets; state, seed and scalars are regions of the arena. With ``measured``
+    the step counts the cycles of every statement.
     """
     lowered = lower_step(program)
     n_state, n_batch = len(program.state), len(program.batch)
@@ -98,21 +104,21 @@ def generate_step(
         lowered.inputs[n_state : n_state + n_batch],
     )
     step, *rest = lowered.inputs[n_state + n_batch :]
-    parts = StepParts(batch, step, lowered.outputs)
-    assembler = Assembler(lowered, machine, threads, parts, measured)
-    texts = assembler.texts()
+    parts = StepBuffers(batch, step, lowered.outputs)
+    builder = ProgramBuilder(lowered, machine, threads, parts, measured)
+    texts = builder.texts()
     labels = (
         tuple(statement.label for statement in lowered.program.statements)
         if measured
         else ()
     )
-    n_words = abi.TABLE + len(assembler.table)
-    arrays = tuple(abi.TABLE + assembler.table.index(buffer) for buffer in parts.data)
+    n_words = abi.TABLE + len(builder.table)
+    arrays = tuple(abi.TABLE + builder.table.index(buffer) for buffer in parts.data)
     regions = tuple(_region(buffer, lowered) for buffer in (*states, *rest))
-    n_words, messages = n_words + len(labels), tuple(assembler.module.messages)
+    n_words, messages = n_words + len(labels), tuple(builder.module.messages)
     return CompiledProgram(
-        assembler.threads,
-        assembler.arena_bytes,
+        builder.threads,
+        builder.arena_bytes,
         n_words,
         arrays,
         regions,
@@ -123,35 +129,37 @@ def generate_step(
 
 def _region(buffer: Buffer, lowered: Lowered) -> Region:
     offset, layout = lowered.memory.places[buffer].offset, lowered.layouts.get(buffer)
-    cut = (layout.axis, layout.width) if isinstance(layout, Panels) else (0, 0)
-    return Region(offset, buffer.size, buffer.dtype.name, *cut)
+    panels = (layout.axis, layout.width) if isinstance(layout, Panels) else (0, 0)
+    return Region(offset, buffer.size, buffer.dtype.name, *panels)
 
 
-class Assembler:
-    """Puts a program together."""
+class ProgramBuilder:
+    """Builder of the LLVM modules of a lowered program."""
 
     def __init__(
         self,
         lowered: Lowered,
         machine: Machine,
         threads: int | None,
-        step: StepParts | None,
+        step: StepBuffers | None,
         measured: bool = False,
     ) -> None:
         self.lowered, self.machine, self.step = lowered, machine, step
         self.measured = (
-            measured  # keep the first thread's least cycles, statement by statement
+            measured  # record the minimum cycles of thread 0 for each statement
         )
         self.module = Module(machine)
         self._bodies: dict[str, str] = {}
         self.calls = [
-            self._compiled(statement) for statement in lowered.program.statements
+            self._emit_kernel(statement) for statement in lowered.program.statements
         ]
-        if threads is not None and not 1 <= threads <= MOST_THREADS:
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
             raise ArgumentError(
-                "threads", expected=f"1 to {MOST_THREADS}, or None", got=str(threads)
+                "threads", expected=f"1 to {MAX_THREADS}, or None", got=str(threads)
             )
-        self.threads = int(threads or self._advised())  # NumPy's numbers are no JSON
+        self.threads = int(
+            threads or self._default_threads()
+        )  # JSON does not encode NumPy integers
         self.table = [
             b for b in lowered.program.buffers if b not in lowered.memory.places
         ]
@@ -163,7 +171,7 @@ class Assembler:
             self.table.extend(step.data)
 
     def texts(self) -> list[str]:
-        """Return the finished modules; from then on ``arena_bytes`` is known."""
+        """Generate the modules and set ``arena_bytes``."""
         scratch = max(
             [
                 0,
@@ -178,13 +186,13 @@ class Assembler:
         self._scratch_offset = -(-self.lowered.memory.nbytes // ALIGNMENT) * ALIGNMENT
         main = self._main()
         self.arena_bytes = self._scratch_offset + self._scratch_bytes * self.threads
-        return divided(
+        return partition_module(
             self.module.definitions, list(self._bodies.values()), main, self.machine
         )
 
     # ------------------------------------------------------------------ kernels
 
-    def _compiled(self, statement: Statement) -> _Call:
+    def _emit_kernel(self, statement: Statement) -> _Call:
         if isinstance(statement, Contraction):
             roles = roles_of(statement, self.machine.lanes(statement.left.dtype.name))
             found = (
@@ -195,7 +203,7 @@ class Assembler:
             if found is not None:
                 product, text = found
                 named = Product(
-                    self._body(text),
+                    self._add_kernel(text),
                     product.roles,
                     product.plan,
                     product.buffers,
@@ -204,19 +212,19 @@ class Assembler:
                 return _Call(statement, named)
             statement = as_nest(statement)
         if isinstance(statement, Nest):
-            statement = jammed(statement, self.machine)
+            statement = unroll_and_jam(statement, self.machine)
         if isinstance(statement, Routine):
             kernel, text = emit_routine(statement, self.module, _NAME)
         elif isinstance(statement, Nest | Scatter):
             kernel, text = emit_nest(statement, self.module, _NAME)
-        name = self._body(text)
+        name = self._add_kernel(text)
         return _Call(
             statement,
             Kernel(name, kernel.buffers, kernel.extent, kernel.unit, kernel.work),
         )
 
-    def _body(self, text: str) -> str:
-        """Return the name of the function with this text, added once."""
+    def _add_kernel(self, text: str) -> str:
+        """Add a kernel to the module, unless an equal one exists, and return its name."""
         name = self._bodies.get(text)
         if name is None:
             name = self._bodies[text] = f"kernel{len(self._bodies)}"
@@ -228,8 +236,8 @@ class Assembler:
             )
         return name
 
-    def _advised(self) -> int:
-        """Return how many threads are worth their while."""
+    def _default_threads(self) -> int:
+        """Return the number of threads for which the estimated work of a run is large enough."""
         work = 0.0
         for call in self.calls:
             if isinstance(call.kernel, Product):
@@ -238,17 +246,18 @@ class Assembler:
             else:
                 work += call.kernel.work
         if self.step is not None:
-            work += sum(buffer.nbytes for buffer in self.step.batch) / _BYTES_OF_A_CYCLE
-        least = _CYCLES_OF_A_CALL if self.step is None else _CYCLES_OF_A_STEP
+            work += sum(buffer.nbytes for buffer in self.step.batch) / _BYTES_PER_CYCLE
+        least = _MIN_CALL_CYCLES if self.step is None else _MIN_STEP_CYCLES
         return min(self.machine.cores, 1 + int(work / least))
 
     # ------------------------------------------------------------------ main
 
     def _main(self) -> str:
-        """Return the functions of the phases and the main function."""
-        pieces = self._pieces()
+        """Return the function of each phase, and the main function."""
+        stages = self._stages()
         bodies = [
-            self._phase(number, phase) for number, phase in enumerate(_phases(pieces))
+            self._phase(number, phase)
+            for number, phase in enumerate(_split_into_phases(stages))
         ]
         flush, restore = emit_denormals(self.module)
         emit_phases(self.module)
@@ -264,14 +273,14 @@ class Assembler:
             [*bodies, e.function("void @run(ptr %context, i64 %thread, i64 %threads)")]
         )
 
-    def _run(self, e: Emitter, phases: int, step: str, passed: str) -> None:
-        """Run all phases once; ``passed`` phases came before."""
+    def _run(self, e: Emitter, phases: int, step: str, earlier_phases: str) -> None:
+        """Emit a run of all phases; ``earlier_phases`` is the number of phases that have run before."""
         barrier = load_word(e, abi.BARRIER, "ptr") if self.threads > 1 else ""
         for number in range(phases):
             if self.threads == 1:
                 e.emit(f"call void @phase{number}(ptr %context, i64 0, i64 {step})")
             else:
-                count = e.add(passed, number + 1)
+                count = e.add(earlier_phases, number + 1)
                 e.emit(
                     f"call void @phase(ptr {barrier}, ptr @phase{number}, ptr %context, i64 %thread, "
                     f"i64 %threads, i64 {count}, i64 {step})"
@@ -292,8 +301,8 @@ class Assembler:
         e.branch_if(halted, done, head)
         e.label(done)
 
-    def _phase(self, number: int, pieces: Sequence[_Piece]) -> str:
-        """Return the function of a phase: this part of every statement in it, in order."""
+    def _phase(self, number: int, stages: Sequence[_Stage]) -> str:
+        """Return the function that runs one part of each statement of a phase, in order."""
         frame = Frame(
             self.module,
             self.lowered.memory,
@@ -301,72 +310,74 @@ class Assembler:
             self._scratch_bytes,
             self._scratch_offset,
         )
-        for piece in pieces:
-            piece.write(frame)
+        for stage in stages:
+            stage.write(frame)
         frame.e.emit("ret void")
         return frame.e.function(
             f"internal void @phase{number}(ptr %context, i64 %part, i64 %step)"
         )
 
-    def _pieces(self) -> list[_Piece]:
-        """Return everything that a step does, in order."""
-        pieces = [self._statement(place, call) for place, call in enumerate(self.calls)]
+    def _stages(self) -> list[_Stage]:
+        """Return the stages of a run, in order."""
+        stages = [self._statement(place, call) for place, call in enumerate(self.calls)]
         if self.step is None:
-            return pieces
+            return stages
         step = self.step
-        begin = _Piece(
-            self._alone([(step.step, True)]), lambda frame: _count_step(frame, step)
+        begin = _Stage(
+            self._serial([(step.step, True)]), lambda frame: _count_step(frame, step)
         )
         gathers = [
             self._gather(b, data) for b, data in zip(step.batch, step.data, strict=True)
         ]
-        end = _Piece(
-            self._alone([(m, False) for m in step.metrics]),
-            lambda frame: _hand_out(frame, step),
+        end = _Stage(
+            self._serial([(m, False) for m in step.metrics]),
+            lambda frame: _record_metrics(frame, step),
         )
-        return [begin, *gathers, *pieces, end]
+        return [begin, *gathers, *stages, end]
 
-    def _statement(self, place: int, call: _Call) -> _Piece:
+    def _statement(self, place: int, call: _Call) -> _Stage:
         kernel = call.kernel
         word = abi.TABLE + len(self.table) + place if self.measured else 0
         if isinstance(kernel, Product):
-            shared = share_product(
+            partition = partition_product(
                 call.statement, kernel, self.threads, self.lowered.memory.places
             )
         else:
-            shared = share_kernel(
+            partition = partition_kernel(
                 call.statement, kernel, self.threads, self.lowered.memory.places
             )
 
         def write(frame: Frame) -> None:
             begin = frame.cycles() if word else ""
-            frame.call_product(kernel, shared) if isinstance(
+            frame.call_product(kernel, partition) if isinstance(
                 kernel, Product
-            ) else frame.call_kernel(kernel, shared)
+            ) else frame.call_kernel(kernel, partition)
             if word:
-                frame.count(word, begin)
+                frame.record_cycles(word, begin)
 
-        return _Piece(shared, write)
+        return _Stage(partition, write)
 
-    def _alone(self, buffers: Sequence[tuple[Buffer, bool]]) -> Shared:
-        """Return what the first part touches by itself."""
+    def _serial(self, buffers: Sequence[tuple[Buffer, bool]]) -> Partition:
+        """Return the partition of a stage that accesses ``buffers`` in part 0 only."""
         places = self.lowered.memory.places
-        touches = tuple(
-            Touch(None, places[b].offset, places[b].offset + b.nbytes, writes)
+        accesses = tuple(
+            MemoryAccess(None, places[b].offset, places[b].offset + b.nbytes, writes)
             for b, writes in buffers
         )
-        return Shared(alone(1, self.threads), (touches, *((),) * (self.threads - 1)))
+        return Partition(
+            serial_ranges(1, self.threads), (accesses, *((),) * (self.threads - 1))
+        )
 
-    def _gather(self, buffer: Buffer, data: Buffer) -> _Piece:
-        """Copy the rows of a batch out of a data set."""
+    def _gather(self, buffer: Buffer, data: Buffer) -> _Stage:
+        """Return the stage that gathers the rows of a batch from a data set."""
         shape = self.lowered.program.shapes[buffer]
         rows = shape[0]
         row_bytes = buffer.nbytes // max(1, rows)
-        ranges = cut(rows, 1, self.threads)
+        ranges = even_ranges(rows, 1, self.threads)
         place = self.lowered.memory.places[buffer]
-        touches = tuple(
+        accesses = tuple(
             (
-                Touch(
+                MemoryAccess(
                     None,
                     place.offset + begin * row_bytes,
                     place.offset + end * row_bytes,
@@ -375,48 +386,48 @@ class Assembler:
             )
             for begin, end in ranges
         )
-        shared = Shared(ranges, touches)
-        name = self._body(_gather_text(self.module, row_bytes))
+        partition = Partition(ranges, accesses)
+        name = self._add_kernel(emit_gather(self.module, _NAME, row_bytes))
 
         def write(frame: Frame) -> None:
             if buffer.size:
                 order = load_word(frame.e, abi.ORDER, "ptr")
                 first = frame.e.address("int64", order, frame.e.multiply("%step", rows))
                 frame.call(
-                    name, [frame.pointer(buffer), frame.pointer(data), first], shared
+                    name, [frame.pointer(buffer), frame.pointer(data), first], partition
                 )
 
-        return _Piece(shared, write)
+        return _Stage(partition, write)
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Something that a step does: how it is shared, and how a phase calls it."""
+class _Stage:
+    """A unit of work in a run: its partition among threads, and a function that emits it into a phase."""
 
-    shared: Shared
+    partition: Partition
     write: Callable[[Frame], None]
 
 
-def _phases(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
-    """Cut the pieces where a part touches what another part has written, or is still to read, before."""
-    phases: list[list[_Piece]] = [[]]
-    for piece in pieces:
-        if any(piece.shared.conflicts(earlier.shared) for earlier in phases[-1]):
+def _split_into_phases(stages: Sequence[_Stage]) -> list[list[_Stage]]:
+    """Split the stages into phases: a barrier is needed where a part depends on another part of an earlier stage."""
+    phases: list[list[_Stage]] = [[]]
+    for stage in stages:
+        if any(stage.partition.conflicts(earlier.partition) for earlier in phases[-1]):
             phases.append([])
-        phases[-1].append(piece)
+        phases[-1].append(stage)
     return phases
 
 
-def _count_step(frame: Frame, step: StepParts) -> None:
-    """Write the step's number where the program reads it."""
+def _count_step(frame: Frame, step: StepBuffers) -> None:
+    """Store the number of the step in the buffer that the program reads."""
     e = frame.e
     with e.when(frame.is_first()):
         number = e.add("%step", load_word(e, abi.FIRST_STEP, "i64"))
         e.emit(f"store i64 {number}, ptr {frame.pointer(step.step)}, align 8")
 
 
-def _hand_out(frame: Frame, step: StepParts) -> None:
-    """Write the metrics of a step as float64, count it, and see whether to stop."""
+def _record_metrics(frame: Frame, step: StepBuffers) -> None:
+    """Store the metrics of a step as float64, increment the step count, and update the stop flag."""
     e, n = frame.e, sum(buffer.size for buffer in step.metrics)
     with e.when(frame.is_first()):
         metrics = e.address(
@@ -426,10 +437,10 @@ def _hand_out(frame: Frame, step: StepParts) -> None:
         for buffer in step.metrics:
             target = e.address("float64", metrics, place)
             if buffer.size == 1:
-                _hand_over(e, buffer, frame.pointer(buffer), target, "0")
+                _store_metric(e, buffer, frame.pointer(buffer), target, "0")
             else:
                 with e.loop(0, buffer.size) as element:
-                    _hand_over(e, buffer, frame.pointer(buffer), target, element)
+                    _store_metric(e, buffer, frame.pointer(buffer), target, element)
             place += buffer.size
         done = e.assign(f"getelementptr i64, ptr %context, i64 {abi.DONE}")
         e.emit(f"store atomic i64 {e.add('%step', 1)}, ptr {done} release, align 8")
@@ -442,10 +453,10 @@ def _hand_out(frame: Frame, step: StepParts) -> None:
         )
 
 
-def _hand_over(
+def _store_metric(
     e: Emitter, buffer: Buffer, source: str, target: str, element: str
 ) -> None:
-    """Write one element of a metric as float64."""
+    """Store one element of a metric as float64."""
     kind = memory_kind(buffer.dtype)
     address = (
         source
@@ -460,38 +471,3 @@ def _hand_over(
         cast(e, value, buffer.dtype, FLOAT64, 1),
         e.address("float64", target, element),
     )
-
-
-def _gather_text(module: Module, row_bytes: int) -> str:
-    """Return ``void @KERNEL(ptr context, ptr target, ptr data, ptr order, i64 begin, i64 end)``."""
-    e = Emitter(module)
-    with e.loop("%begin", "%end") as row:
-        number = e.assign(f"load i64, ptr {e.address('int64', '%b2', row)}, align 8")
-        source = e.address("i8", "%b1", e.multiply(number, row_bytes))
-        target = e.address("i8", "%b0", e.multiply(row, row_bytes))
-        whole = row_bytes - row_bytes % 64
-        if whole:
-            with e.loop(0, whole, 64) as offset:
-                _move(e, source, target, offset, "<16 x i32>")
-        rest = whole
-        for kind, size in (
-            ("<8 x i32>", 32),
-            ("<4 x i32>", 16),
-            ("i64", 8),
-            ("i32", 4),
-            ("i16", 2),
-            ("i8", 1),
-        ):
-            if row_bytes - rest >= size:
-                _move(e, source, target, str(rest), kind)
-                rest += size
-    e.emit("ret void")
-    pointers = ", ".join(f"ptr %b{place}" for place in range(3))
-    return e.function(
-        f"internal void @{_NAME}(ptr %context, {pointers}, i64 %begin, i64 %end)"
-    )
-
-
-def _move(e: Emitter, source: str, target: str, offset: str, kind: str) -> None:
-    value = e.assign(f"load {kind}, ptr {e.address('i8', source, offset)}, align 1")
-    e.emit(f"store {kind} {value}, ptr {e.address('i8', target, offset)}, align 1")

@@ -1,7 +1,7 @@
-"""A compiled program without the program: its machine code, and the numbers that are needed to call it.
+"""Compiled programs: machine code with its calling information, and their cache on disk.
 
-Images are kept beside the objects, by what the program computes (its signature), the machine, the threads asked for
-and the source of the compiler. A program that has an image is neither lowered nor written again.
+Cache files are named by a hash of what the program computes (its signature), the machine, the number of threads and
+the source of the compiler. A program that is found in the cache is neither lowered nor generated again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deltarule.backends.given import Message
 from deltarule.backends.native.llvm import object_cache
 from deltarule.backends.native.llvm.compiler import (
     Library,
@@ -20,11 +19,12 @@ from deltarule.backends.native.llvm.compiler import (
     object_name,
 )
 from deltarule.backends.native.llvm.machine import Machine
+from deltarule.backends.validation import CheckMessage
 
 
 @dataclass(frozen=True)
 class Region:
-    """Elements in the arena; those of an array whose ``axis`` lies in panels of ``width`` (see ``lower.layout``)."""
+    """An array in the arena; if ``width`` is not 0, its ``axis`` is stored in panels (see ``lower.layout``)."""
 
     offset: int
     size: int
@@ -35,67 +35,82 @@ class Region:
 
 @dataclass(frozen=True)
 class CompiledProgram:
-    """What a caller of compiled code has to know."""
+    """The calling information of compiled code.
+
+    Attributes:
+        threads: Number of threads.
+        arena_bytes: Size of the arena.
+        n_words: Size of the context in int64 words.
+        arrays: Word of the context for the address of each array of the caller; None for arrays that are not used.
+        regions: Arrays of the arena that persist between calls.
+        messages: Messages of the checks.
+        labels: Labels of the statements whose cycles are counted in the last words of the context.
+    """
 
     threads: int
     arena_bytes: int
-    n_words: int  # of the context
-    arrays: tuple[
-        int | None, ...
-    ]  # word with the address of each array of the caller; None where nobody reads it
-    regions: tuple[Region, ...] = ()  # what lies in the arena from call to call
-    messages: tuple[Message, ...] = ()  # of the checks
-    labels: tuple[
-        str, ...
-    ] = ()  # of the statements whose cycles are counted, in the last words
+    n_words: int
+    arrays: tuple[int | None, ...]
+    regions: tuple[Region, ...] = ()
+    messages: tuple[CheckMessage, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
-Generated = tuple[CompiledProgram, list[str]]  # an image, and the texts of its modules
+Generated = tuple[CompiledProgram, list[str]]  # with the LLVM IR of its modules
 
 
-def compiled(
+def load_or_compile(
     signature: Hashable,
     machine: Machine,
     threads: int | None,
     generate: Callable[[], Generated],
 ) -> tuple[CompiledProgram, Library]:
-    """Return the image and the code of a program, from the cache where they are there; ``generate`` makes them."""
+    """Return a compiled program and its loaded code, from the cache or by compiling.
+
+    Args:
+        signature: What the program computes.
+        machine: The compilation target.
+        threads: Number of threads requested.
+        generate: Function that generates the program if it is not in the cache.
+    """
     folder = object_cache.cache_folder()
     path = (
         folder / name
         if folder and (name := _file_name(signature, machine, threads))
         else None
     )
-    known = _found(path) if path else None
-    if known is None:
-        image, texts = generate()
-        known = image, compile_objects(texts, machine)
+    loaded = _load(path) if path else None
+    if loaded is None:
+        program, texts = generate()
+        loaded = program, compile_objects(texts, machine)
         if path:
             names = [object_name(text, machine) for text in texts]
             object_cache.write(
-                path, json.dumps({"image": asdict(image), "objects": names}).encode()
+                path,
+                json.dumps({"program": asdict(program), "objects": names}).encode(),
             )
-    return known[0], Library(known[1], machine)
+    return loaded[0], Library(loaded[1], machine)
 
 
 def _file_name(signature: Hashable, machine: Machine, threads: int | None) -> str:
-    """Return a name by all that code depends on; "" where that has no text of its own (an object's address)."""
+    """Return the name of the cache file; "" if the signature has no stable text (it contains an object's address)."""
     digest = object_cache.compiler_digest()
     text = repr((digest, object_name("", machine), machine, threads, signature))
     stable = digest and " at 0x" not in text
-    return hashlib.sha256(text.encode()).hexdigest() + ".image" if stable else ""
+    return hashlib.sha256(text.encode()).hexdigest() + ".program" if stable else ""
 
 
-def _found(path: Path) -> tuple[CompiledProgram, Sequence[bytes]] | None:
+def _load(path: Path) -> tuple[CompiledProgram, Sequence[bytes]] | None:
+    """Return a compiled program and its object code from a cache file; None if any part is missing."""
     content = object_cache.read(path)
     if content is None:
         return None
-    kept = json.loads(content)
-    objects = [object_cache.read(path.parent / name) for name in kept["objects"]]
+    stored = json.loads(content)
+    objects = [object_cache.read(path.parent / name) for name in stored["objects"]]
     found = [code for code in objects if code is not None]
     if len(found) < len(objects):
         return None
-    parts = kept["image"]
+    parts = stored["program"]
     regions = tuple(Region(**region) for region in parts.pop("regions"))
     lists = {
         key: tuple(value) for key, value in parts.items() if isinstance(value, list)

@@ -1,4 +1,4 @@
-"""The function of one phase while it is written: addresses of buffers, and calls of kernels for one part."""
+"""Emission of the function of a phase: addresses of buffers, and kernel calls for one part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from deltarule.backends.native import abi
 from deltarule.backends.native.contraction.products import FIRST_POINTER, Product
 from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.loops.emit import Kernel
-from deltarule.backends.native.program.synchronisation import Shared
+from deltarule.backends.native.program.synchronisation import Partition
 from deltarule.lower.loops import Buffer
 from deltarule.lower.memory import MemoryPlan
 
@@ -20,13 +20,13 @@ def load_word(e: Emitter, place: int, kind: str) -> str:
 
 
 def store_word(e: Emitter, place: int, value: str) -> None:
-    """Write a word of the context."""
+    """Store a word of the context."""
     address = e.assign(f"getelementptr i64, ptr %context, i64 {place}")
     e.emit(f"store i64 {value}, ptr {address}, align 8")
 
 
 class Frame:
-    """Writes the body of ``void phase(ptr context, i64 part, i64 step)``."""
+    """Emitter of the body of ``void phase(ptr context, i64 part, i64 step)``."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Frame:
         self._bounds: dict[tuple[int, ...], str] = {}
 
     def pointer(self, buffer: Buffer) -> str:
-        """Return the address of a buffer."""
+        """Return a register with the address of a buffer."""
         place = self._memory.places.get(buffer)
         if place is None:
             return load_word(self.e, self._table[buffer], "ptr")
@@ -55,10 +55,10 @@ class Frame:
         """Return whether this is the first part."""
         return self.e.compare("eq", "%part", 0)
 
-    def _range(self, shared: Shared) -> str:
-        """Return the arguments that give this part's range."""
+    def _range(self, partition: Partition) -> str:
+        """Return the arguments with the iteration range of the part."""
         bounds = []
-        for column in zip(*shared.ranges, strict=True):
+        for column in zip(*partition.ranges, strict=True):
             text = self._bounds.get(column, str(column[0]))
             if column not in self._bounds and len(set(column)) > 1:
                 for part in range(1, len(column)):
@@ -70,19 +70,19 @@ class Frame:
             bounds.append(f", i64 {text}")
         return "".join(bounds)
 
-    def call(self, name: str, pointers: Sequence[str], shared: Shared) -> None:
-        """Call a kernel for this part."""
+    def call(self, name: str, pointers: Sequence[str], partition: Partition) -> None:
+        """Emit a kernel call for the part."""
         listed = "".join(f", ptr {pointer}" for pointer in pointers)
-        self.e.emit(f"call void @{name}(ptr %context{listed}{self._range(shared)})")
+        self.e.emit(f"call void @{name}(ptr %context{listed}{self._range(partition)})")
 
-    def call_kernel(self, kernel: Kernel, shared: Shared) -> None:
-        """Call the kernel of a nest, scatter or routine for this part."""
+    def call_kernel(self, kernel: Kernel, partition: Partition) -> None:
+        """Emit a call of the kernel of a nest, scatter or routine for the part."""
         self.call(
-            kernel.name, [self.pointer(buffer) for buffer in kernel.buffers], shared
+            kernel.name, [self.pointer(buffer) for buffer in kernel.buffers], partition
         )
 
-    def call_product(self, product: Product, shared: Shared) -> None:
-        """Call a contraction for this part; its context lists the addresses that its epilogue may need."""
+    def call_product(self, product: Product, partition: Partition) -> None:
+        """Emit a call of a contraction for the part; its context holds the addresses that the epilogue reads."""
         e, roles = self.e, product.roles
         slots = e.stack(f"[{len(product.buffers) + FIRST_POINTER} x ptr]")
         e.emit(f"store ptr %context, ptr {slots}, align 8")
@@ -96,23 +96,23 @@ class Frame:
         size, start = self._scratch_at
         scratch = e.address("i8", self._arena, e.add(e.multiply("%part", size), start))
         e.emit(
-            f"call void @{product.name}({listed}, ptr {slots}{self._range(shared)}, ptr {scratch})"
+            f"call void @{product.name}({listed}, ptr {slots}{self._range(partition)}, ptr {scratch})"
         )
 
     def cycles(self) -> str:
-        """Return the processor's count of cycles now."""
+        """Return the value of the processor's cycle counter."""
         return self.e.assign("call i64 @llvm.readcyclecounter()")
 
-    def count(self, word: int, begin: str) -> None:
-        """Keep the least number of cycles since ``begin`` in a word of the context (0: none yet)."""
+    def record_cycles(self, word: int, begin: str) -> None:
+        """Store the minimum of the cycles since ``begin`` in a word of the context (0: not measured yet)."""
         e = self.e
         spent = e.assign(f"sub i64 {self.cycles()}, {begin}")
         with e.when(self.is_first()):
-            known = load_word(e, word, "i64")
-            most = e.assign(
-                f"sub i64 {known}, 1"
-            )  # 0 becomes the largest unsigned number
-            lower = e.assign(f"icmp ult i64 {spent}, {most}")
+            minimum = load_word(e, word, "i64")
+            limit = e.assign(
+                f"sub i64 {minimum}, 1"
+            )  # 0 wraps around to the largest unsigned number
+            lower = e.assign(f"icmp ult i64 {spent}, {limit}")
             store_word(
-                e, word, e.assign(f"select i1 {lower}, i64 {spent}, i64 {known}")
+                e, word, e.assign(f"select i1 {lower}, i64 {spent}, i64 {minimum}")
             )

@@ -1,4 +1,4 @@
-"""Memory for native code, and what it reports."""
+"""Aligned memory and array copies for native code, and the errors that native code reports."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.backends.base import Array
-from deltarule.backends.given import Message, refusal
 from deltarule.backends.native import abi
+from deltarule.backends.validation import CheckMessage, check_error
 from deltarule.errors import DataError
 
-LINE = 64
-_TILE = 256  # elements of an axis that are copied at a time where axes change places
+CACHE_LINE = 64
+_TILE = 256  # elements per axis of a tile of a transposed copy
 
 
 def aligned(nbytes: int) -> npt.NDArray[np.uint8]:
-    """Return zeroed memory that begins at a cache line."""
-    memory = np.zeros(max(1, nbytes) + LINE, np.uint8)
-    skip = -memory.ctypes.data % LINE
+    """Return zeroed memory that is aligned to a cache line."""
+    memory = np.zeros(max(1, nbytes) + CACHE_LINE, np.uint8)
+    skip = -memory.ctypes.data % CACHE_LINE
     return memory[skip : skip + max(1, nbytes)]
 
 
-def put(target: Array, source: Array) -> None:
-    """Write ``source`` to ``target``; where the fastest axes differ, tile by tile, so that both stay in the cache.
+def copy_array(target: Array, source: Array) -> None:
+    """Copy ``source`` to ``target``; if their contiguous axes differ, the copy is tiled for cache locality.
 
     >>> target = np.zeros((3, 2)).T
-    >>> put(target, np.arange(6.0).reshape(2, 3))
+    >>> copy_array(target, np.arange(6.0).reshape(2, 3))
     >>> target.tolist()
     [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     """
-    first, second = _fastest(target), _fastest(source)
+    first, second = _contiguous_axis(target), _contiguous_axis(source)
     if first == second or min(target.shape[first], target.shape[second]) <= _TILE // 4:
         target[...] = source
         return
@@ -46,8 +46,8 @@ def put(target: Array, source: Array) -> None:
             target[tuple(tile)] = source[tuple(tile)]
 
 
-def _fastest(array: Array) -> int:
-    """Return the axis of the shortest stride, among those that have one."""
+def _contiguous_axis(array: Array) -> int:
+    """Return the axis of size > 1 with the smallest stride."""
     strides = [
         (stride if size > 1 else math.inf, -axis)
         for axis, (stride, size) in enumerate(
@@ -57,8 +57,8 @@ def _fastest(array: Array) -> int:
     return -min(strides, default=(0, 0))[1]
 
 
-def is_one_number(array: Array) -> bool:
-    """Return whether an array is one number that is repeated, as ``np.broadcast_to`` gives it."""
+def is_broadcast_scalar(array: Array) -> bool:
+    """Return whether an array is a broadcast scalar, as returned by ``np.broadcast_to``."""
     return array.size > 1 and not any(
         stride
         for stride, size in zip(array.strides, array.shape, strict=True)
@@ -66,17 +66,19 @@ def is_one_number(array: Array) -> bool:
     )
 
 
-def raise_reported(context: npt.NDArray[np.int64], messages: Sequence[Message]) -> None:
-    """Raise DataError for what native code found wrong with the data; ``messages`` are those of its checks."""
+def raise_reported_error(
+    context: npt.NDArray[np.int64], messages: Sequence[CheckMessage]
+) -> None:
+    """Raise the DataError that native code has reported, if any; ``messages`` are those of the program's checks."""
     flag = int(context[abi.ERROR_FLAG])
-    if flag >= abi.REFUSED:
+    if flag >= abi.CHECK_FAILED:
         shown = context[abi.ERROR_VALUE : abi.ERROR_VALUE + 1].view(np.float64)[0]
-        raise refusal(messages[flag - abi.REFUSED], float(shown))
-    if flag == abi.OUTSIDE:
+        raise check_error(messages[flag - abi.CHECK_FAILED], float(shown))
+    if flag == abi.OUT_OF_RANGE:
         size, value = int(context[abi.ERROR_SIZE]), int(context[abi.ERROR_VALUE])
         raise DataError("gather", expected=f"indices in [0, {size})", got=str(value))
     if flag == abi.SINGULAR:
-        raise DataError("solve", expected="a regular matrix", got="a singular one")
+        raise DataError("solve", expected="an invertible matrix", got="a singular one")
     if flag == abi.INDEFINITE:
         raise DataError(
             "cholesky", expected="a positive definite matrix", got="one that is not"

@@ -1,4 +1,4 @@
-"""Whole epochs of a training step in one native call."""
+"""Execution of a compiled training step: a whole epoch in one native call."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.backends.base import Array
-from deltarule.backends.given import checked_data
 from deltarule.backends.native import abi
 from deltarule.backends.native.llvm.machine import Machine
 from deltarule.backends.native.program.codegen import generate_step
-from deltarule.backends.native.program.compiled_program import Region, compiled
+from deltarule.backends.native.program.compiled_program import Region, load_or_compile
 from deltarule.backends.native.program.memory import (
     aligned,
-    is_one_number,
-    put,
-    raise_reported,
+    copy_array,
+    is_broadcast_scalar,
+    raise_reported_error,
 )
 from deltarule.backends.native.program.threads import Team
+from deltarule.backends.validation import check_data
 from deltarule.errors import ShapeError
 from deltarule.graph.program import StepProgram
 from deltarule.lower.lower import lower_step
@@ -29,7 +29,7 @@ from deltarule.shapes import show
 
 
 class NativeRunner:
-    """A compiled training step that owns its state; see ``StepRunner`` for the contract."""
+    """A ``StepRunner`` of native code."""
 
     def __init__(
         self,
@@ -40,99 +40,104 @@ class NativeRunner:
     ) -> None:
         self._program = program
         signature = ("step", measured, program.signature())
-        self.image, self._library = compiled(
+        self.compiled, self._library = load_or_compile(
             signature,
             machine,
             threads,
             lambda: generate_step(program, machine, threads, measured),
         )
         self._entry = self._library.address("run")
-        self._equip()
+        self._allocate()
 
-    def _equip(self) -> None:
-        """Make what each runner has of its own: threads, memory, context."""
-        self._team = Team(self.image.threads)
-        self._arena = aligned(self.image.arena_bytes)
-        self._context = np.zeros(self.image.n_words, np.int64)
-        views = [self._view(region) for region in self.image.regions]
-        states = zip(views, self.image.regions, self._program.state, strict=False)
-        self._windows = [
-            _window(view, region, node.shape) for view, region, node in states
+    def _allocate(self) -> None:
+        """Create the threads, the arena and the context of this runner."""
+        self._team = Team(self.compiled.threads)
+        self._arena = aligned(self.compiled.arena_bytes)
+        self._context = np.zeros(self.compiled.n_words, np.int64)
+        views = [self._view(region) for region in self.compiled.regions]
+        states = zip(views, self.compiled.regions, self._program.state, strict=False)
+        self._state_views = [
+            _shaped_view(elements, region, node.shape)
+            for elements, region, node in states
         ]
-        self._views = views[: len(self._windows)]
-        self._is_blank = True  # nothing but zeros in its memory
-        self._seed, *self._scalars = views[len(self._windows) :]
+        self._state_elements = views[: len(self._state_views)]
+        self._is_zeroed = True  # the arena has not been written
+        self._seed, *self._scalars = views[len(self._state_views) :]
 
     @property
     def threads(self) -> int:
-        """Return how many threads run a step."""
-        return self.image.threads
+        """Return the number of threads that run a step."""
+        return self.compiled.threads
 
     @property
     def plan(self) -> MemoryPlan:
-        """Return the memory plan: where state, batch and temporaries lie."""
+        """Return the memory plan: the offsets of state, batch and temporaries in the arena."""
         return lower_step(self._program).memory
 
     @property
     def steps_done(self) -> int:
-        """Return the steps finished in the run that is at work, or in the last one."""
+        """Return the number of finished steps of the current or last run."""
         return int(self._context[abi.DONE])
 
     @property
     def cycles(self) -> list[tuple[str, int]]:
-        """Return the least cycles that the first thread spent in each statement (if asked to measure)."""
-        labels = self.image.labels
+        """Return the minimum cycles of thread 0 in each statement, of a runner compiled with ``measured``."""
+        labels = self.compiled.labels
         counts = self._context[len(self._context) - len(labels) :]
         return [(label, int(n)) for label, n in zip(labels, counts, strict=True)]
 
-    def twin(self) -> NativeRunner:
-        """Return a runner of the same machine code with memory and threads of its own."""
+    def clone(self) -> NativeRunner:
+        """Return a runner of the same machine code with its own memory and threads."""
         other = copy.copy(self)
-        other._equip()
+        other._allocate()
         return other
 
     def stop(self) -> None:
-        """Ask the run that is at work to end after its current step."""
+        """Request the current run to end after its current step."""
         self._context[abi.STOP] = 1
 
     def load(self, state: Sequence[Array]) -> None:
-        """Take over copies of the state arrays; zeros are in new memory without being written."""
-        for node, window, view, given in zip(
-            self._program.state, self._windows, self._views, state, strict=True
+        """Copy the state arrays to the arena; zeros are not written to a new arena, which is zeroed."""
+        for node, target, elements, given in zip(
+            self._program.state,
+            self._state_views,
+            self._state_elements,
+            state,
+            strict=True,
         ):
-            array = np.asarray(given, window.dtype)
+            array = np.asarray(given, target.dtype)
             if array.shape != node.shape:
                 raise ShapeError(
                     f"state {node.attributes.get('name', '')}",
                     expected=show(node.shape),
                     got=show(array.shape),
                 )
-            if not is_one_number(array):
-                put(window, array.reshape(window.shape))
-            elif not self._is_blank or any(array.flat[0].tobytes()):
-                view.fill(array.flat[0])
-        self._is_blank = False
+            if not is_broadcast_scalar(array):
+                copy_array(target, array.reshape(target.shape))
+            elif not self._is_zeroed or any(array.flat[0].tobytes()):
+                elements.fill(array.flat[0])
+        self._is_zeroed = False
 
     def read(
         self, part: slice = slice(None), out: Sequence[Array] | None = None
     ) -> list[Array]:
         """Return copies of the current state; ``out``: C-contiguous arrays to copy to."""
-        nodes, windows = self._program.state[part], self._windows[part]
+        nodes, targets = self._program.state[part], self._state_views[part]
         copies = (
             [
-                np.empty(node.shape, window.dtype)
-                for node, window in zip(nodes, windows, strict=True)
+                np.empty(node.shape, target.dtype)
+                for node, target in zip(nodes, targets, strict=True)
             ]
             if out is None
             else list(out)
         )
-        for array, window in zip(copies, windows, strict=True):
-            put(array.reshape(window.shape), window)
+        for array, target in zip(copies, targets, strict=True):
+            copy_array(array.reshape(target.shape), target)
         return copies
 
-    def look(self) -> list[Array]:
-        """Return the current state where it lies."""
-        return list(self._windows)
+    def state_views(self) -> list[Array]:
+        """Return views of the current state in the arena."""
+        return list(self._state_views)
 
     def run(
         self,
@@ -146,7 +151,7 @@ class NativeRunner:
         size = self._program.batch_size
         rows = np.ascontiguousarray(order, np.int64)
         steps = len(rows) // size if size else 0
-        arrays = checked_data(self._program.batch, data, rows[: steps * size])
+        arrays = check_data(self._program.batch, data, rows[: steps * size])
         metrics = np.zeros((steps, self._program.metrics_width), np.float64)
         context = self._context
         context[: abi.TABLE] = 0
@@ -159,25 +164,26 @@ class NativeRunner:
             rows.ctypes.data,
             metrics.ctypes.data,
         )
-        for word, array in zip(self.image.arrays, arrays, strict=True):
+        for word, array in zip(self.compiled.arrays, arrays, strict=True):
             context[word] = array.ctypes.data
         self._seed[0] = seed
         for number, value in zip(self._scalars, scalars, strict=True):
             number[0] = value
-        self._is_blank = False
+        self._is_zeroed = False
         self._team.run(self._entry, context.ctypes.data, self.stop)
-        raise_reported(context, self.image.messages)
+        raise_reported_error(context, self.compiled.messages)
         return metrics[: self.steps_done]
 
     def _view(self, region: Region) -> Array:
+        """Return a view of the elements of a region, in memory order."""
         kind = np.dtype(region.dtype)
         return self._arena[
             region.offset : region.offset + region.size * kind.itemsize
         ].view(kind)
 
 
-def _window(elements: Array, region: Region, shape: Sequence[int]) -> Array:
-    """Return a state in the arena in its own shape; an axis that lies in panels is cut in two there."""
+def _shaped_view(elements: Array, region: Region, shape: Sequence[int]) -> Array:
+    """Return a view of a state array in its shape, with an axis that is stored in panels split in two."""
     if not region.width:
         return elements.reshape(shape)
     axis, rank = region.axis, len(shape)

@@ -1,7 +1,7 @@
-"""How statements are shared by threads, and where threads have to wait for each other.
+"""Partitioning of statements among threads, and placement of barriers.
 
-A statement is cut into one range a thread. For every thread it is known which bytes it may touch; a barrier stands
-between two statements only if a thread touches what another one writes.
+The iterations of a statement are divided into one range per thread. For each thread the bytes that it may access are
+known, and a barrier separates two statements only if one thread accesses memory that another one writes.
 """
 
 from __future__ import annotations
@@ -15,48 +15,52 @@ from deltarule.lower.index import Axis, Index
 from deltarule.lower.loops import Buffer, Nest, Statement, touched
 from deltarule.lower.memory import Place
 
-LEAST_WORK = 64.0  # cycles a thread; less is not worth sharing
+MIN_CYCLES_PER_THREAD = 64.0  # a statement with less work runs on one thread
 Ranges = tuple[
     tuple[int, ...], ...
-]  # for each thread: begin, end (rows and columns of a product)
+]  # for each thread (begin, end), for a product (row_begin, row_end, column_begin, column_end)
 
 
 @dataclass(frozen=True)
-class Touch:
-    """Bytes that one thread may read or write: in the arena (space None) or in a buffer of the caller."""
+class MemoryAccess:
+    """A range of bytes that a thread may read or write, in the arena (``space`` None) or in a buffer of the caller."""
 
     space: Buffer | None
     first: int
     last: int
     writes: bool
 
-    def meets(self, other: Touch) -> bool:
-        """Return whether the order of the two matters."""
+    def conflicts_with(self, other: MemoryAccess) -> bool:
+        """Return whether the ranges overlap and at least one of the accesses is a write."""
         overlap = self.first < other.last and other.first < self.last
         return (self.writes or other.writes) and self.space is other.space and overlap
 
 
 @dataclass(frozen=True)
-class Shared:
-    """A statement cut into ranges, and what each thread touches in it."""
+class Partition:
+    """The iteration range of each thread in a statement, and the memory that the thread accesses."""
 
     ranges: Ranges
-    touches: tuple[tuple[Touch, ...], ...]
+    accesses: tuple[tuple[MemoryAccess, ...], ...]
 
-    def conflicts(self, other: Shared) -> bool:
-        """Return whether a thread touches what another thread writes in the other statement."""
+    def conflicts(self, other: Partition) -> bool:
+        """Return whether different threads conflict, so that a barrier must separate the two statements."""
         return any(
-            mine.meets(theirs)
-            for thread, own in enumerate(self.touches)
-            for another, others in enumerate(other.touches)
+            mine.conflicts_with(theirs)
+            for thread, own in enumerate(self.accesses)
+            for another, others in enumerate(other.accesses)
             if thread != another
             for mine in own
             for theirs in others
         )
 
 
-def cut(extent: int, unit: int, threads: int) -> Ranges:
-    """Return even ranges of 0 … extent − 1 whose bounds are multiples of ``unit``."""
+def even_ranges(extent: int, unit: int, threads: int) -> Ranges:
+    """Divide 0 … extent − 1 evenly; the bounds are multiples of ``unit``.
+
+    >>> even_ranges(10, 4, 2)
+    ((0, 4), (4, 10))
+    """
     units = -(-extent // unit)
     bounds = [
         min(extent, units * thread // threads * unit) for thread in range(threads + 1)
@@ -64,41 +68,46 @@ def cut(extent: int, unit: int, threads: int) -> Ranges:
     return tuple((bounds[thread], bounds[thread + 1]) for thread in range(threads))
 
 
-def alone(extent: int, threads: int) -> Ranges:
-    """Return the ranges of a statement that the first thread runs by itself."""
+def serial_ranges(extent: int, threads: int) -> Ranges:
+    """Return the ranges of a statement that runs on the first thread only.
+
+    >>> serial_ranges(10, 2)
+    ((0, 10), (0, 0))
+    """
     return ((0, extent), *((0, 0),) * (threads - 1))
 
 
-def share_kernel(
+def partition_kernel(
     statement: Statement, kernel: Kernel, threads: int, places: Mapping[Buffer, Place]
-) -> Shared:
-    """Cut a nest, scatter or routine."""
-    small = kernel.work < LEAST_WORK * threads or kernel.extent < threads
+) -> Partition:
+    """Partition a nest, scatter or routine along its outermost axis."""
+    is_small = kernel.work < MIN_CYCLES_PER_THREAD * threads or kernel.extent < threads
     ranges = (
-        alone(kernel.extent, threads)
-        if small
-        else cut(kernel.extent, kernel.unit, threads)
+        serial_ranges(kernel.extent, threads)
+        if is_small
+        else even_ranges(kernel.extent, kernel.unit, threads)
     )
     axis = statement.axes[0] if isinstance(statement, Nest) and statement.axes else None
     spans = [(axis, begin, end) if axis is not None else None for begin, end in ranges]
-    return _shared(
+    return _partition(
         statement, ranges, [[span] if span else [] for span in spans], places
     )
 
 
-def share_product(
+def partition_product(
     statement: Statement, product: Product, threads: int, places: Mapping[Buffer, Place]
-) -> Shared:
-    """Cut a contraction by rows or columns."""
+) -> Partition:
+    """Partition a contraction by rows or columns."""
     spec, roles = product.spec, product.roles
-    if spec.flops < 100 * LEAST_WORK * threads or threads == 1:
+    if spec.flops < 100 * MIN_CYCLES_PER_THREAD * threads or threads == 1:
         ranges: Ranges = (
             (0, spec.rows, 0, spec.columns),
             *((0, 0, 0, 0),) * (threads - 1),
         )
     elif product.plan is None:
         ranges = tuple(
-            (begin, end, 0, spec.columns) for begin, end in cut(spec.rows, 1, threads)
+            (begin, end, 0, spec.columns)
+            for begin, end in even_ranges(spec.rows, 1, threads)
         )
     else:
         ranges = tuple(product.plan.split(threads))
@@ -109,55 +118,56 @@ def share_product(
             _span(roles.columns, column_begin, column_end),
         ]
         spans.append([span for span in found if span is not None])
-    return _shared(statement, ranges, spans, places)
+    return _partition(statement, ranges, spans, places)
 
 
 def _span(axes: Sequence[Axis], begin: int, end: int) -> tuple[Axis, int, int] | None:
-    """Return the range of the outermost axis that a range of the flattened axes covers."""
+    """Return the range of the outermost axis that contains a range of the flattened axes."""
     inner = 1
     for axis in axes[1:]:
         inner *= axis.extent
     return (axes[0], begin // inner, -(-end // inner)) if axes and inner else None
 
 
-def _shared(
+def _partition(
     statement: Statement,
     ranges: Ranges,
     spans: Sequence[Sequence[tuple[Axis, int, int]]],
     places: Mapping[Buffer, Place],
-) -> Shared:
-    accesses: dict[Buffer, list[Index]] = {}
+) -> Partition:
+    """Return a partition with the memory accesses of each thread."""
+    indices: dict[Buffer, list[Index]] = {}
     for load in statement.reads:
-        accesses.setdefault(load.buffer, []).append(load.index)
+        indices.setdefault(load.buffer, []).append(load.index)
     for store in statement.stores:
-        accesses.setdefault(store.buffer, []).append(store.index)
+        indices.setdefault(store.buffer, []).append(store.index)
     written = set(statement.writes)
-    touches = []
+    accesses = []
     for thread, bounds in enumerate(ranges):
         idle = bounds[0] >= bounds[1] or (len(bounds) == 4 and bounds[2] >= bounds[3])
-        found: list[Touch] = []
+        found: list[MemoryAccess] = []
         for buffer in touched(statement) if not idle else []:
-            first, last = _bytes(buffer, accesses.get(buffer), spans[thread])
+            first, last = _byte_range(buffer, indices.get(buffer), spans[thread])
             place = places.get(buffer)
             offset = place.offset if place is not None else 0
             found.append(
-                Touch(
+                MemoryAccess(
                     None if place is not None else buffer,
                     offset + first,
                     offset + last,
                     buffer in written,
                 )
             )
-        touches.append(tuple(found))
-    return Shared(ranges, tuple(touches))
+        accesses.append(tuple(found))
+    return Partition(ranges, tuple(accesses))
 
 
-def _bytes(
+def _byte_range(
     buffer: Buffer,
     indices: Sequence[Index] | None,
     spans: Sequence[tuple[Axis, int, int]],
 ) -> tuple[int, int]:
-    """Return the bytes of a buffer that indices reach while axes stay in their spans."""
+    """Return bounds on the bytes of a buffer that are accessed while the axes are in their spans."""
     if indices is None:
         return 0, buffer.nbytes
     low, high = buffer.size, 0

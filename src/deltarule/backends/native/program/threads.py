@@ -1,9 +1,9 @@
-"""Worker threads that enter one native function together: their memory for waiting, and how they treat denormals.
+"""Thread teams: worker threads that run one native function together, their barrier memory, and denormal handling.
 
-The workers are Python threads that sleep until a run; ctypes releases the interpreter lock while they are in
-native code. Inside, they wait for one another at the ends of phases (``phases``): a wait spins, then yields, then
-sleeps, so that more threads than cores cost little. Yielding and sleeping go through function
-pointers of the platform, so the generated code calls no system function by name.
+The workers are Python threads that sleep between runs; ctypes releases the interpreter lock while they run native
+code. In native code they wait for each other at the end of each phase (``work_sharing``): a wait spins, then yields,
+then sleeps, so that oversubscription costs little. Yielding and sleeping use function pointers of the platform, so
+that generated code links to no system function.
 """
 
 from __future__ import annotations
@@ -25,33 +25,31 @@ from deltarule.backends.native.llvm.machine import core_count
 from deltarule.errors import ArgumentError
 
 Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-"""``void entry(ptr argument, i64 thread, i64 threads)``: what a team runs."""
+"""The type of native functions that a team runs: ``void entry(ptr argument, i64 thread, i64 threads)``."""
 
-MOST_THREADS = 256
-LINE = (
-    128  # bytes between flags: two cache lines, because neighbours are fetched in pairs
-)
-YIELD, SLEEP, SLEEP_ARGUMENT, SPINS, YIELDS = range(5)  # words of the barrier's header
-_SPINS_ALONE, _SPINS_CROWDED, _YIELD_COUNT = 4000, 20, 100
+MAX_THREADS = 256
+FLAG_BYTES = 128  # bytes between flags: two cache lines, because adjacent lines are prefetched in pairs
+YIELD, SLEEP, SLEEP_ARGUMENT, SPINS, YIELDS = range(5)  # words of the barrier header
+_SPINS, _SPINS_OVERSUBSCRIBED, _YIELD_COUNT = 4000, 20, 100
 _POLL_SECONDS = 0.1
 
 
 @dataclass
 class _Job:
-    """One run: what to call, and how many workers are still in it."""
+    """A run: the function to call, and the number of workers that have not finished."""
 
     entry: int
     argument: int
     threads: int
-    left: int
+    pending: int
     finished: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, thread: int) -> None:
         Entry(self.entry)(self.argument, thread, self.threads)
         with self.lock:
-            self.left -= 1
-            if self.left == 0:
+            self.pending -= 1
+            if self.pending == 0:
                 self.finished.set()
 
 
@@ -59,35 +57,35 @@ _Tasks = queue.SimpleQueue[tuple[_Job, int] | None]
 
 
 class Team:
-    """``threads`` threads that run native functions together.
+    """A team of ``threads`` threads that run native functions together.
 
-    ``barrier`` is the address that the functions hand to ``@phase`` (see ``phases``). One run at a time: a second
-    caller waits for the first. Workers start on first use, end with the team, and do not keep the process alive.
-    A forked child has none of its parent's threads: each team begins there anew, with a free lock and no workers.
+    ``barrier`` is the address that the functions pass to ``@phase`` (see ``work_sharing``). Runs are serialised: a
+    second caller waits for the first. Workers are daemon threads that start on first use and end with the team.
+    A forked child process does not inherit them: its teams are reset, with a free lock and without workers.
     """
 
     def __init__(self, threads: int) -> None:
-        if not 1 <= threads <= MOST_THREADS:
+        if not 1 <= threads <= MAX_THREADS:
             raise ArgumentError(
-                "threads", expected=f"1 to {MOST_THREADS}", got=str(threads)
+                "threads", expected=f"1 to {MAX_THREADS}", got=str(threads)
             )
         self.threads = threads
-        memory = np.zeros(LINE * (threads + 2), np.uint8)
-        skip = -memory.ctypes.data % LINE
-        self._memory = memory[skip : skip + LINE * (threads + 1)].view(np.int64)
+        memory = np.zeros(FLAG_BYTES * (threads + 2), np.uint8)
+        skip = -memory.ctypes.data % FLAG_BYTES
+        self._memory = memory[skip : skip + FLAG_BYTES * (threads + 1)].view(np.int64)
         self._memory[[YIELD, SLEEP, SLEEP_ARGUMENT]] = _platform_functions()
         self._memory[SPINS] = (
-            _SPINS_ALONE if threads <= core_count() else _SPINS_CROWDED
+            _SPINS if threads <= core_count() else _SPINS_OVERSUBSCRIBED
         )
         self._memory[YIELDS] = _YIELD_COUNT
         self._lock = threading.Lock()
         self._workers: list[_Tasks] = []
-        weakref.finalize(self, _dismiss, self._workers).atexit = False
+        weakref.finalize(self, _stop_workers, self._workers).atexit = False
         _teams.add(self)
 
     @property
     def barrier(self) -> int:
-        """Return the address of the barrier's memory, which this object owns."""
+        """Return the address of the barrier memory, which the team owns."""
         return int(self._memory.ctypes.data)
 
     def run(
@@ -95,41 +93,43 @@ class Team:
     ) -> None:
         """Run the native function at ``entry`` (see :data:`Entry`) in all threads; return when all have ended.
 
-        The calling thread is thread 0. With ``on_interrupt`` it only waits, in Python: on Ctrl-C it calls
-        ``on_interrupt`` (which sets a flag that the native code reads), and raises KeyboardInterrupt after the
-        threads have ended.
+        The calling thread is thread 0. With ``on_interrupt`` all threads are workers and the caller waits in Python:
+        on Ctrl-C it calls ``on_interrupt`` (which sets a flag that the native code reads), and raises
+        KeyboardInterrupt after the threads have ended.
         """
         with self._lock:
             self._flags()[:] = 0
-            waits = on_interrupt is not None
-            first = 0 if waits else 1
+            interruptible = on_interrupt is not None
+            first = 0 if interruptible else 1
             job = _Job(entry, argument, self.threads, self.threads - first)
             for worker, thread in zip(
-                self._hired(job.left), range(first, self.threads), strict=True
+                self._start_workers(job.pending),
+                range(first, self.threads),
+                strict=True,
             ):
                 worker.put((job, thread))
             try:
-                if not waits:
+                if not interruptible:
                     Entry(entry)(argument, 0, self.threads)
-            finally:  # Ctrl-C is raised when the call above returns; the others still write to the caller's memory
+            finally:  # KeyboardInterrupt is raised when the call returns; workers may still write to the arrays
                 if self.threads > first:
                     _wait(job, on_interrupt)
 
     def _flags(self) -> npt.NDArray[np.int64]:
-        return self._memory[LINE // 8 :]
+        return self._memory[FLAG_BYTES // 8 :]
 
-    def _begin_anew(self) -> None:
-        """Forget the parent's threads, one of which may have held the lock."""
+    def _reset_after_fork(self) -> None:
+        """Drop the workers of the parent process, and its lock, which one of them may have held."""
         self._lock = threading.Lock()
         self._workers.clear()
 
-    def _hired(self, count: int) -> list[_Tasks]:
-        """Return the task queues of ``count`` workers."""
+    def _start_workers(self, count: int) -> list[_Tasks]:
+        """Return the task queues of ``count`` workers, starting those that do not exist."""
         while len(self._workers) < count:
             tasks: _Tasks = queue.SimpleQueue()
             name = f"deltarule-{len(self._workers) + 1}"
             threading.Thread(
-                target=_work, args=(tasks,), name=name, daemon=True
+                target=_worker, args=(tasks,), name=name, daemon=True
             ).start()
             self._workers.append(tasks)
         return self._workers[:count]
@@ -140,28 +140,28 @@ _teams: weakref.WeakSet[Team] = weakref.WeakSet()
 
 def _after_fork_in_child() -> None:
     for team in _teams:
-        team._begin_anew()
+        team._reset_after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def _work(tasks: _Tasks) -> None:
+def _worker(tasks: _Tasks) -> None:
     while (task := tasks.get()) is not None:
         job, thread = task
         job.run(thread)
 
 
-def _dismiss(workers: list[_Tasks]) -> None:
-    """End workers that wait or will have done their task; a queue may be put to at any time, also by a collector."""
+def _stop_workers(workers: list[_Tasks]) -> None:
+    """End the workers after their current task; ``SimpleQueue.put`` is reentrant, as a finalizer requires."""
     for tasks in workers:
         tasks.put(None)
     workers.clear()
 
 
 def _wait(job: _Job, on_interrupt: Callable[[], None] | None) -> None:
-    """Wait for the workers, even through interrupts: they use memory that the caller owns."""
+    """Wait for the workers, also after an interrupt, since they access memory that the caller owns."""
     interrupted: KeyboardInterrupt | None = None
     while not job.finished.is_set():
         try:
@@ -175,7 +175,7 @@ def _wait(job: _Job, on_interrupt: Callable[[], None] | None) -> None:
 
 
 def _platform_functions() -> tuple[int, int, int]:
-    """Return the addresses of the functions that yield and sleep, and the argument for sleeping briefly."""
+    """Return the addresses of the yield and sleep functions of the platform, and the argument of a short sleep."""
     if sys.platform == "win32":
         library = ctypes.CDLL("kernel32")
         yielding, sleeping, argument = (
@@ -198,7 +198,7 @@ def _platform_functions() -> tuple[int, int, int]:
 
 
 def emit_pause(e: Emitter) -> None:
-    """Tell the processor that this thread spins."""
+    """Emit a spin-wait hint."""
     if e.machine.name == "neon":
         e.emit("call void @llvm.aarch64.hint(i32 1)")
     else:
@@ -206,7 +206,7 @@ def emit_pause(e: Emitter) -> None:
 
 
 def emit_platform_call(e: Emitter, word: int, argument: int | None) -> None:
-    """Call a platform function of the header (an argument that it does not take is ignored)."""
+    """Emit a call of a platform function in the barrier header (a superfluous argument is ignored)."""
     slot = e.assign(f"getelementptr i64, ptr %barrier, i64 {word}")
     function = e.assign(f"load ptr, ptr {slot}, align 8")
     value = "0"
@@ -221,8 +221,8 @@ def emit_platform_call(e: Emitter, word: int, argument: int | None) -> None:
 def emit_denormals(module: Module) -> tuple[str, str]:
     """Add ``i64 @denormals_flush()`` and ``void @denormals_restore(i64)``; return their names.
 
-    The first makes this thread treat denormal numbers as zero and returns the state before, which the second
-    restores. Without it, dead units' decaying momentum makes a step several times slower.
+    The first flushes denormal numbers to zero in the calling thread and returns the previous state, which the second
+    restores. Decaying momentum of dead units would otherwise become denormal and make a step several times slower.
     """
     e = Emitter(module)
     if module.machine.name == "neon":

@@ -1,18 +1,17 @@
-"""Phases: what threads do between two points where they have to agree, in parts that anyone may take over.
+"""Work sharing: the phases between two barriers, divided into parts that any thread may execute.
 
-A phase has as many parts as there are threads. A thread takes its own part first, then any part that nobody has
-begun, and waits until all are done. So a thread that the system has put aside delays the others only if it was in
-the middle of a part: with one core busy elsewhere, the program runs as fast as with one thread. Which thread runs
-a part changes no result.
+A phase has as many parts as there are threads. A thread claims its own part first, then every part that is still
+unclaimed, and waits at the barrier until all parts are finished. A thread that the operating system has preempted
+therefore delays the others only if it holds a claimed part. The result does not depend on which thread runs a part.
 
-Each part has a line of memory: the number of the last phase in which it was finished, and was begun.
+Each part has a cache line of its own, with the number of the last phase in which it was finished and claimed.
 """
 
 from __future__ import annotations
 
 from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.program.threads import (
-    LINE,
+    FLAG_BYTES,
     SLEEP,
     SLEEP_ARGUMENT,
     SPINS,
@@ -22,24 +21,24 @@ from deltarule.backends.native.program.threads import (
     emit_platform_call,
 )
 
-_DONE, _BEGUN = 0, 8  # bytes in a part's line
+_FINISHED, _CLAIMED = 0, 8  # byte offsets in the cache line of a part
 
 
 def emit_phases(module: Module) -> str:
     """Add ``void @phase(ptr barrier, ptr body, ptr context, i64 thread, i64 threads, i64 number, i64 step)``.
 
     It runs phase ``number`` (1, 2, 3 … in every thread) with ``void body(ptr context, i64 part, i64 step)`` and
-    returns when all parts are done; what they wrote is visible then. Returns the function's name.
+    returns when all parts are finished and their writes are visible to all threads. Returns the function's name.
     """
     e = Emitter(module)
-    lines = e.assign(f"getelementptr i8, ptr %barrier, i64 {LINE}")
+    lines = e.assign(f"getelementptr i8, ptr %barrier, i64 {FLAG_BYTES}")
     before = e.assign("sub i64 %number, 1")
-    with e.loop(0, "%threads") as turn:
-        part = e.assign(f"urem i64 {e.add('%thread', turn)}, %threads")
-        line = _line(e, lines, part)
-        begun = e.address("i8", line, _BEGUN)
+    with e.loop(0, "%threads") as offset:
+        part = e.assign(f"urem i64 {e.add('%thread', offset)}, %threads")
+        line = _cache_line(e, lines, part)
+        claimed = e.address("i8", line, _CLAIMED)
         result = e.assign(
-            f"cmpxchg ptr {begun}, i64 {before}, i64 %number acq_rel monotonic, align 8"
+            f"cmpxchg ptr {claimed}, i64 {before}, i64 %number acq_rel monotonic, align 8"
         )
         with e.when(e.assign(f"extractvalue {{ i64, i1 }} {result}, 1")):
             e.emit(f"call void %body(ptr %context, i64 {part}, i64 %step)")
@@ -51,40 +50,40 @@ def emit_phases(module: Module) -> str:
     return "phase"
 
 
-def _line(e: Emitter, lines: str, part: str) -> str:
-    return e.assign(f"getelementptr [{LINE} x i8], ptr {lines}, i64 {part}")
+def _cache_line(e: Emitter, lines: str, part: str) -> str:
+    return e.assign(f"getelementptr [{FLAG_BYTES} x i8], ptr {lines}, i64 {part}")
 
 
 def _emit_wait(e: Emitter, lines: str) -> None:
-    """Wait until every part is done: spin, then yield, then sleep."""
+    """Wait until every part is finished: spin, then yield, then sleep."""
     spins, yields = (
         e.assign(
             f"load i64, ptr {e.assign(f'getelementptr i64, ptr %barrier, i64 {word}')}, align 8"
         )
         for word in (SPINS, YIELDS)
     )
-    patience = e.add(spins, yields)
-    waited = e.variable(0)
+    sleep_after = e.add(spins, yields)
+    poll_count = e.variable(0)
     with e.loop(0, "%threads") as part:
-        line = _line(e, lines, part)
-        e.branch("look")
-        e.label("look")
-        seen = e.assign(f"load atomic i64, ptr {line} acquire, align 8")
-        e.branch_if(e.compare("sge", seen, "%number"), "arrived", "wait")
+        line = _cache_line(e, lines, part)
+        e.branch("poll")
+        e.label("poll")
+        finished = e.assign(f"load atomic i64, ptr {line} acquire, align 8")
+        e.branch_if(e.compare("sge", finished, "%number"), "done", "wait")
         e.label("wait")
-        turns = e.get(waited)
-        e.set(waited, e.add(turns, 1))
-        e.branch_if(e.compare("slt", turns, spins), "spin", "leave")
+        polls = e.get(poll_count)
+        e.set(poll_count, e.add(polls, 1))
+        e.branch_if(e.compare("slt", polls, spins), "spin", "back_off")
         e.label("spin")
         emit_pause(e)
-        e.branch("look")
-        e.label("leave")
-        e.branch_if(e.compare("slt", turns, patience), "yield", "sleep")
+        e.branch("poll")
+        e.label("back_off")
+        e.branch_if(e.compare("slt", polls, sleep_after), "yield", "sleep")
         for label, word, argument in (
             ("yield", YIELD, None),
             ("sleep", SLEEP, SLEEP_ARGUMENT),
         ):
             e.label(label)
             emit_platform_call(e, word, argument)
-            e.branch("look")
-        e.label("arrived")
+            e.branch("poll")
+        e.label("done")

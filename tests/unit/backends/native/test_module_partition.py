@@ -1,4 +1,4 @@
-"""Modules cut into parts: together they hold everything once, and compute what the whole computes."""
+"""Partition of modules: each definition is in one part, and the parts compute the same as the whole module."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_kernels_are_divided_and_what_they_need_is_in_each_part() -> None:
         "spare": "define internal void @spare() nounwind {\n}\n",
     }
     main = "define void @run(ptr %c) nounwind {\n call void @big(ptr %c)\n call void @small(ptr %c, i64 1)\n}\n"
-    first, second = module_partition.divided(
+    first, second = module_partition.partition_module(
         definitions, ["big", "small"], main, replace(host(), cores=2)
     )
     assert _defined(first) == ["exp", "small", "run"]
@@ -40,7 +40,7 @@ def test_kernels_are_divided_and_what_they_need_is_in_each_part() -> None:
     assert "define void @big(" in second and "define internal float @exp(" in second
     assert "@table = " in first and "@table = " not in second
     assert not any("@spare" in text for text in (first, second))  # nobody calls it
-    (whole,) = module_partition.divided(
+    (whole,) = module_partition.partition_module(
         definitions, ["big", "small"], main, replace(host(), cores=1)
     )
     assert _defined(whole) == ["exp", "big", "small", "run"]
@@ -50,7 +50,7 @@ def test_kernels_are_divided_and_what_they_need_is_in_each_part() -> None:
 def test_each_part_is_legal_by_itself_and_defines_each_kernel_once(
     target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module_partition, "_LEAST", 10_000)
+    monkeypatch.setattr(module_partition, "_MIN_LENGTH", 10_000)
     machine = replace(host(target), cores=3)
     texts = generate_step(graphs.network((20, 32, 10), 16, "adam"), machine, 2)[1]
     assert len(texts) == 3
@@ -73,7 +73,7 @@ def test_the_parts_compute_what_the_whole_computes(
     state, data = graphs.values(step, 64)
     results = []
     for least in (10**9, 5_000):
-        monkeypatch.setattr(module_partition, "_LEAST", least)
+        monkeypatch.setattr(module_partition, "_MIN_LENGTH", least)
         runner = NativeRunner(step, replace(host(), cores=4), 2)
         runner.load(state)
         results.append((runner.run(data, np.arange(64), 0, 0, (0.1,)), runner.read()))

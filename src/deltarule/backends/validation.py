@@ -1,4 +1,4 @@
-"""What callers hand to compiled programs, checked in one place for every backend."""
+"""Validation of the arrays passed to compiled programs, for all backends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ from deltarule.graph.node import Node
 from deltarule.render.numbers import counted
 from deltarule.shapes import show
 
-Message = tuple[
+CheckMessage = tuple[
     str, str, str, bool
-]  # of a check: where, what is expected, the hint, whether values are whole numbers
+]  # of a check: operation, expected values, hint, and whether values are integers
 
 
-def refusal(message: Message, shown: float) -> DataError:
-    """Return the error of a check that met a value."""
+def check_error(message: CheckMessage, shown: float) -> DataError:
+    """Return the error of a failed check.
+
+    Args:
+        message: The message of the check.
+        shown: The value to report.
+
+    >>> print(check_error(("log", "x > 0", "", False), -1.0))
+    log: expected x > 0, got -1.0.
+    """
     where, expected, hint, whole = message
     short = np.float32(shown)
     got = (
@@ -31,7 +39,7 @@ def refusal(message: Message, shown: float) -> DataError:
 
 
 def check_arrays(inputs: Sequence[Node], arrays: Sequence[Array]) -> None:
-    """Raise unless there is one array for each input, of its shape."""
+    """Raise DataError or ShapeError unless there is one array of the right shape for each input."""
     if len(arrays) != len(inputs):
         raise DataError(
             "call", expected=counted(len(inputs), "array"), got=str(len(arrays))
@@ -44,12 +52,24 @@ def check_arrays(inputs: Sequence[Node], arrays: Sequence[Array]) -> None:
             )
 
 
-def checked_data(
+def check_data(
     batch: Sequence[Node], data: Sequence[Array], rows: npt.NDArray[np.int64]
 ) -> list[Array]:
-    """Return data sets as contiguous arrays of the types of a batch; every one of the rows is inside each."""
+    """Return data sets as contiguous arrays of the element types of a batch.
+
+    Args:
+        batch: The batch inputs of a step program.
+        data: One data set for each of them.
+        rows: The rows that the run will read.
+
+    Raises:
+        ShapeError: a data set does not have the shape of its input, except for the number of rows.
+        DataError: a row is out of range.
+    """
     arrays: list[Array] = []
-    last = int(rows.view(np.uint64).max(initial=0))  # a number below 0 is large there
+    last = int(
+        rows.view(np.uint64).max(initial=0)
+    )  # negative rows wrap around to large numbers
     for node, array in zip(batch, data, strict=True):
         given = np.ascontiguousarray(array, node.dtype.name)
         if given.shape[1:] != node.shape[1:] or given.ndim != len(node.shape):

@@ -1,7 +1,7 @@
-"""Expressions of the loop IR as LLVM IR: one element, or a vector of neighbours along the lane axis.
+"""Expressions of the loop IR as LLVM IR: one element, or a vector of elements along the lane axis.
 
-What does not depend on the lane axis stays a scalar until it meets a vector. Values are remembered per loop level,
-so that shared parts are computed once, and what an outer loop determines is computed outside the inner one.
+Values that do not depend on the lane axis stay scalar until they are combined with a vector. Emitted values are cached
+per loop level, which eliminates common subexpressions, and loop-invariant values are hoisted out of inner loops.
 """
 
 from __future__ import annotations
@@ -10,13 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from deltarule.backends.native.abi import (
-    ERROR_FLAG,
-    ERROR_SIZE,
-    ERROR_VALUE,
-    OUTSIDE,
-    REFUSED,
-)
 from deltarule.backends.native.llvm.emitter import Emitter, first_lanes
 from deltarule.backends.native.loops.apply import (
     apply,
@@ -27,6 +20,10 @@ from deltarule.backends.native.loops.apply import (
     memory_kind,
     scalar_kind,
     select,
+)
+from deltarule.backends.native.loops.error_reports import (
+    report_failed_check,
+    report_out_of_range,
 )
 from deltarule.backends.native.loops.random import Key, uniform_at
 from deltarule.dtypes import BOOL, FLOAT64, INT64, DType
@@ -57,12 +54,12 @@ from deltarule.lower.loops import (
     everything,
 )
 
-_BYTES = {"i1": 1, "i8": 1, "i32": 4, "i64": 8, "float": 4, "double": 8}
+_ALIGNMENT = {"i1": 1, "i8": 1, "i32": 4, "i64": 8, "float": 4, "double": 8}
 
 
 @dataclass(frozen=True)
 class Value:
-    """A register (or constant) and how many lanes it has."""
+    """A register or constant, and its number of lanes."""
 
     text: str
     width: int = 1
@@ -70,17 +67,17 @@ class Value:
 
 @dataclass(frozen=True)
 class Mask:
-    """Where reading is allowed: a condition for all lanes (i1) and one for each lane."""
+    """The condition under which an element is read: one for all lanes (i1) and one per lane."""
 
     whole: str | None = None
     lanes: str | None = None
 
 
-OPEN = Mask()
+UNMASKED = Mask()
 
 
-class Values:
-    """Emits expressions inside the loops of one function."""
+class ExpressionEmitter:
+    """Emitter of expressions inside the loops of one function."""
 
     def __init__(
         self,
@@ -97,27 +94,27 @@ class Values:
         self.context = "%context"
         self.variables: dict[Axis, str] = {}
         self.results: dict[int, Value] = {}
-        self._levels: list[dict[object, Value]] = [{}]
+        self._scopes: list[dict[object, Value]] = [{}]
 
     # ------------------------------------------------------------------ scopes
 
     @contextmanager
-    def level(self) -> Iterator[None]:
-        """What is emitted inside is forgotten afterwards."""
-        self._levels.append({})
+    def scope(self) -> Iterator[None]:
+        """Open a scope: values emitted inside are dropped from the cache at its end."""
+        self._scopes.append({})
         yield
-        self._levels.pop()
+        self._scopes.pop()
 
     @contextmanager
     def loop(self, axis: Axis, register: str) -> Iterator[None]:
-        """Bind a loop variable inside."""
+        """Open a scope in which a loop variable is bound to a register."""
         self.variables[axis] = register
-        with self.level():
+        with self.scope():
             yield
         del self.variables[axis]
 
     def hoist(self, roots: Iterable[Expr]) -> None:
-        """Emit now what the open loops determine."""
+        """Emit the subexpressions that are invariant in the loops still to be opened."""
         order = everything(list(roots))
         guarded = {
             part
@@ -125,19 +122,23 @@ class Values:
             if isinstance(expr, Guard)
             for part in everything([expr.inside])
         }
-        late: set[Expr] = set()  # what follows from a reduction
+        dependent: set[Expr] = (
+            set()
+        )  # expressions that depend on the result of a reduction
         for expr in order:
-            if isinstance(expr, Result) or any(part in late for part in expr.parts):
-                late.add(expr)
+            if isinstance(expr, Result) or any(
+                part in dependent for part in expr.parts
+            ):
+                dependent.add(expr)
                 continue
             plain = not isinstance(expr, Number | Guard) and expr not in guarded
             if plain and all(axis in self.variables for axis in expr.axes):
                 self.value(expr)
 
-    def _remembered(self, key: object) -> Value | None:
-        for known in reversed(self._levels):
-            if key in known:
-                return known[key]
+    def _cached(self, key: object) -> Value | None:
+        for scope_values in reversed(self._scopes):
+            if key in scope_values:
+                return scope_values[key]
         return None
 
     # ------------------------------------------------------------------ indices
@@ -147,19 +148,19 @@ class Values:
         if not index.terms:
             return str(index.constant)
         key = ("index", index)
-        found = self._remembered(key)
+        found = self._cached(key)
         if found is None:
             text = str(index.constant)
             for atom, coefficient in reversed(index.terms):
                 text = self.e.add(self.e.multiply(self._atom(atom), coefficient), text)
-            found = self._levels[-1][key] = Value(text)
+            found = self._scopes[-1][key] = Value(text)
         return found.text
 
     def _atom(self, atom: Axis | Quotient | Remainder | Lookup) -> str:
         if isinstance(atom, Axis):
             return self.variables[atom]
         if isinstance(atom, Lookup):
-            return self._looked_up(atom, 1).text
+            return self._indirect_index(atom, 1).text
         inner = self.scalar_index(dividend_of(atom))
         if isinstance(atom, Quotient):
             return self.e.divide(inner, atom.divisor)
@@ -168,7 +169,7 @@ class Values:
     def vector_index(self, index: Index) -> str:
         """Return a vector with the index of each lane."""
         key = ("lanes", index)
-        found = self._remembered(key)
+        found = self._cached(key)
         if found is not None:
             return found.text
         total = constant(index.constant, INT64, self.width)
@@ -178,7 +179,7 @@ class Values:
                 factor = constant(coefficient, INT64, self.width)
                 part = self.e.assign(f"mul {kind(INT64, self.width)} {part}, {factor}")
             total = self.e.assign(f"add {kind(INT64, self.width)} {total}, {part}")
-        self._levels[-1][key] = Value(total, self.width)
+        self._scopes[-1][key] = Value(total, self.width)
         return total
 
     def _atom_lanes(self, atom: Axis | Quotient | Remainder | Lookup) -> str:
@@ -189,7 +190,7 @@ class Values:
             lanes = "<" + ", ".join(f"i64 {lane}" for lane in range(self.width)) + ">"
             return self.e.assign(f"add {kind(INT64, self.width)} {first}, {lanes}")
         if isinstance(atom, Lookup):
-            return self.widen(self._looked_up(atom, self.width), INT64).text
+            return self.widen(self._indirect_index(atom, self.width), INT64).text
         operation = "udiv" if isinstance(atom, Quotient) else "urem"
         inner, divisor = (
             self.vector_index(dividend_of(atom)),
@@ -199,14 +200,14 @@ class Values:
             f"{operation} {kind(INT64, self.width)} {inner}, {divisor}"
         )
 
-    def lane_step(self, index: Index) -> int | None:
-        """Return by how much an index grows from lane to lane; None where that is not constant."""
+    def lane_stride(self, index: Index) -> int | None:
+        """Return the stride of an index between lanes; None if it is not constant."""
         return 0 if self.lane is None else index.coefficient(self.lane)
 
-    def _looked_up(self, atom: Lookup, width: int) -> Value:
-        """Return an index from memory, 0 in place of one outside, which is reported."""
+    def _indirect_index(self, atom: Lookup, width: int) -> Value:
+        """Return an indirect index; one out of range is reported and replaced by 0."""
         key = ("lookup", atom)
-        found = self._remembered(key)
+        found = self._cached(key)
         if found is not None:
             return found
         e = self.e
@@ -219,58 +220,31 @@ class Values:
         bad = e.assign(f"icmp uge {kind(INT64, lanes)} {index.text}, {size}")
         if lanes > 1 and self.tail is not None:
             bad = e.assign(f"and <{lanes} x i1> {bad}, {first_lanes(self.tail, lanes)}")
-        self._report(bad, index, atom.size)
+        report_out_of_range(e, self.context, bad, index.text, lanes, atom.size)
         safe = Value(
             select(e, bad, INT64, constant(0, INT64, lanes), index.text, lanes), lanes
         )
-        self._levels[-1][key] = safe
+        self._scopes[-1][key] = safe
         return safe
-
-    def _report(self, bad: str, index: Value, size: int) -> None:
-        e, lanes = self.e, index.width
-        some, shown = bad, index.text
-        if lanes > 1:
-            some = e.assign(
-                f"call i1 @llvm.vector.reduce.or.v{lanes}i1(<{lanes} x i1> {bad})"
-            )
-            worst = select(e, bad, INT64, index.text, constant(0, INT64, lanes), lanes)
-            shown = e.assign(
-                f"call i64 @llvm.vector.reduce.umax.v{lanes}i64({kind(INT64, lanes)} {worst})"
-            )
-        with e.when(some):
-            self._write_fault(
-                (ERROR_VALUE, shown),
-                (ERROR_SIZE, str(size)),
-                (ERROR_FLAG, str(OUTSIDE)),
-            )
-
-    def _write_fault(self, *words: tuple[int, str]) -> None:
-        """Write words of the context, unless a fault was reported before."""
-        e = self.e
-        flag = e.assign(f"getelementptr i64, ptr {self.context}, i64 {ERROR_FLAG}")
-        with e.when(e.compare("eq", e.assign(f"load i64, ptr {flag}, align 8"), 0)):
-            for word, content in words:
-                place = e.assign(f"getelementptr i64, ptr {self.context}, i64 {word}")
-                e.emit(f"store i64 {content}, ptr {place}, align 8")
 
     # ------------------------------------------------------------------ values
 
-    def value(self, expr: Expr, mask: Mask = OPEN) -> Value:
-        """Return an expression at the current point (or vector of points)."""
+    def value(self, expr: Expr, mask: Mask = UNMASKED) -> Value:
+        """Return the value of an expression at the current point (or vector of points)."""
         if isinstance(expr, Number):
             return Value(constant(expr.value, expr.dtype, 1))
         if isinstance(expr, Result):
             return self.results[expr.number]
-        found = self._remembered((expr, mask))
-        if found is None and mask is not OPEN:
-            found = self._remembered((expr, OPEN))
+        found = self._cached((expr, mask))
+        if found is None and mask is not UNMASKED:
+            found = self._cached((expr, UNMASKED))
         if found is None:
             found = self._emit(expr, mask)
-            self._levels[-1][expr, mask] = found
+            self._scopes[-1][expr, mask] = found
         return found
 
-    def prepare(self, roots: Iterable[Expr]) -> None:
-        """Emit the parts of expressions in order, so that no recursion is deep."""
+    def emit_operands(self, roots: Iterable[Expr]) -> None:
+        """Emit the operands of large expressions in topological order, which bounds the depth of recursion."""
         listed = list(roots)
         order = everything(listed)
         if len(order) < 300:
@@ -286,18 +260,18 @@ class Values:
                 self.value(expr)
 
     def widen(self, value: Value, dtype: DType) -> Value:
-        """Return a value with all lanes."""
+        """Broadcast a scalar to all lanes; a vector is returned unchanged."""
         if value.width == self.width:
             return value
         if not value.text.startswith("%"):
             return Value(f"splat ({scalar_kind(dtype)} {value.text})", self.width)
         key = ("wide", value.text)
-        found = self._remembered(key)
+        found = self._cached(key)
         if found is None:
             found = Value(
                 self.e.broadcast(scalar_kind(dtype), value.text, self.width), self.width
             )
-            self._levels[-1][key] = found
+            self._scopes[-1][key] = found
         return found
 
     def _emit(self, expr: Expr, mask: Mask) -> Value:
@@ -328,14 +302,14 @@ class Values:
         if expr.op in {Op.MAXIMUM, Op.MINIMUM} and isinstance(expr.operands[1], Number):
             order.reverse()
         first = order[0][0]
-        ordinary = isinstance(first, Number) and first.value == first.value
+        not_nan = isinstance(first, Number) and first.value == first.value
         texts = [
             self.widen(value, part.dtype).text if width > 1 else value.text
             for part, value in order
         ]
         source = expr.operands[-1].dtype
         return Value(
-            apply(self.e, expr.op, expr.dtype, texts, source, width, ordinary), width
+            apply(self.e, expr.op, expr.dtype, texts, source, width, not_nan), width
         )
 
     def _multiply_add(self, expr: MultiplyAdd, mask: Mask) -> Value:
@@ -344,7 +318,7 @@ class Values:
         return Value(self.e.multiply_add(dtype.name, a, b, c, width), width)
 
     def _position(self, expr: Position) -> Value:
-        if self.lane_step(expr.index) == 0:
+        if self.lane_stride(expr.index) == 0:
             return Value(
                 cast(self.e, self.scalar_index(expr.index), INT64, expr.dtype, 1)
             )
@@ -356,7 +330,7 @@ class Values:
         for part in (expr.seed, expr.step):
             words.append(self.e.assign(f"trunc i64 {self.value(part).text} to i32"))
         key = Key(words[0], str(expr.stream), words[1])
-        width = self.width if self.lane_step(expr.index) == 1 else 1
+        width = self.width if self.lane_stride(expr.index) == 1 else 1
         text = uniform_at(
             self.e, key, self.scalar_index(expr.index), expr.dtype.name, width
         )
@@ -366,14 +340,15 @@ class Values:
         e = self.e
         whole, lanes = None, None
         for condition in expr.conditions:
-            if self.lane_step(condition.index) == 0:
-                whole = self._both(whole, self._holds(condition, 1), 1)
+            if self.lane_stride(condition.index) == 0:
+                whole = self._conjunction(whole, self._condition(condition, 1), 1)
             else:
-                lanes = self._both(
-                    lanes, self._holds(condition, self.width), self.width
+                lanes = self._conjunction(
+                    lanes, self._condition(condition, self.width), self.width
                 )
         inner = Mask(
-            self._both(mask.whole, whole, 1), self._both(mask.lanes, lanes, self.width)
+            self._conjunction(mask.whole, whole, 1),
+            self._conjunction(mask.lanes, lanes, self.width),
         )
         inside, outside = self.value(expr.inside, inner), self.value(expr.outside, mask)
         width = self.width if lanes else max(inside.width, outside.width)
@@ -393,7 +368,7 @@ class Values:
         return Value(text, width)
 
     def _check(self, expr: Check, mask: Mask) -> Value:
-        """Return the value; where the condition does not hold (in lanes that count) the message is reported."""
+        """Return the value; a failure of the condition in an active lane is reported."""
         e = self.e
         value, condition, shown = (self.value(part, mask) for part in expr.parts)
         width = max(value.width, condition.width, self.width if mask.lanes else 1)
@@ -410,44 +385,25 @@ class Values:
             if allowed is not None:
                 bad = e.assign(f"and {types} {bad}, {allowed}")
         text = self.widen(shown, FLOAT64).text if width > 1 else shown.text
-        self._refuse(bad, text, width, e.module.message(expr.message))
+        number = e.module.message(expr.message)
+        report_failed_check(e, self.context, bad, text, width, number)
         return value
 
-    def _refuse(self, bad: str, shown: str, width: int, number: int) -> None:
-        """Report message ``number`` if any lane is bad, with the float64 shown in the first of these."""
-        e = self.e
-        some = bad
-        if width > 1:
-            some = e.assign(
-                f"call i1 @llvm.vector.reduce.or.v{width}i1(<{width} x i1> {bad})"
-            )
-        with e.when(some):
-            if width > 1:
-                bits = e.assign(f"bitcast <{width} x i1> {bad} to i{width}")
-                first = e.assign(
-                    f"call i{width} @llvm.cttz.i{width}(i{width} {bits}, i1 true)"
-                )
-                shown = e.assign(
-                    f"extractelement <{width} x double> {shown}, i{width} {first}"
-                )
-            bits = e.assign(f"bitcast double {shown} to i64")
-            self._write_fault((ERROR_VALUE, bits), (ERROR_FLAG, str(REFUSED + number)))
-
-    def _both(self, a: str | None, b: str | None, width: int) -> str | None:
+    def _conjunction(self, a: str | None, b: str | None, width: int) -> str | None:
         if a is None or b is None:
             return a or b
         key = ("both", a, b)
-        found = self._remembered(key)
+        found = self._cached(key)
         if found is None:
             types = "i1" if width == 1 else f"<{width} x i1>"
-            found = self._levels[-1][key] = Value(
+            found = self._scopes[-1][key] = Value(
                 self.e.assign(f"and {types} {a}, {b}")
             )
         return found.text
 
-    def _holds(self, condition: Condition, width: int) -> str:
+    def _condition(self, condition: Condition, width: int) -> str:
         key = ("holds", condition)
-        found = self._remembered(key)
+        found = self._cached(key)
         if found is not None:
             return found.text
         e = self.e
@@ -464,33 +420,33 @@ class Values:
             rest = e.assign(
                 f"urem {types} {index}, {constant(condition.step, INT64, width)}"
             )
-            even = e.assign(f"icmp eq {types} {rest}, {constant(0, INT64, width)}")
-            text = self._both(text, even, width) or text
-        self._levels[-1][key] = Value(text)
+            divisible = e.assign(f"icmp eq {types} {rest}, {constant(0, INT64, width)}")
+            text = self._conjunction(text, divisible, width) or text
+        self._scopes[-1][key] = Value(text)
         return text
 
     # ------------------------------------------------------------------ memory
 
     def _load(self, expr: Load, mask: Mask) -> Value:
-        step = self.lane_step(expr.index)
+        step = self.lane_stride(expr.index)
         base = self.pointers[expr.buffer]
         if step == 0:
             return Value(
-                self._from_memory(expr.dtype, self._address(base, expr, mask), 1)
+                self._load_elements(expr.dtype, self._address(base, expr, mask), 1)
             )
         if step == 1:
             lanes = self._lane_mask(mask)
             if (
                 mask.whole is not None and expr.buffer.size < self.width
-            ):  # element 0 begins no whole vector
-                lanes = self._both(
+            ):  # a whole vector at element 0 would exceed the buffer
+                lanes = self._conjunction(
                     lanes, self.e.broadcast("i1", mask.whole, self.width), self.width
                 )
             address = self._address(base, expr, mask)
             return Value(
-                self._from_memory(expr.dtype, address, self.width, lanes), self.width
+                self._load_elements(expr.dtype, address, self.width, lanes), self.width
             )
-        return Value(self._gathered(expr, base, mask), self.width)
+        return Value(self._gather(expr, base, mask), self.width)
 
     def _address(self, base: str, expr: Load, mask: Mask) -> str:
         offset = self.scalar_index(expr.index)
@@ -500,54 +456,56 @@ class Values:
 
     def _lane_mask(self, mask: Mask) -> str | None:
         tail = first_lanes(self.tail, self.width) if self.tail is not None else None
-        return self._both(mask.lanes, tail, self.width)
+        return self._conjunction(mask.lanes, tail, self.width)
 
-    def _from_memory(
+    def _load_elements(
         self, dtype: DType, address: str, width: int, lanes: str | None = None
     ) -> str:
         stored = memory_kind(dtype)
         types = stored if width == 1 else f"<{width} x {stored}>"
-        align = _BYTES[stored]
+        align = _ALIGNMENT[stored]
         if lanes is None:
             text = self.e.assign(f"load {types}, ptr {address}, align {align}")
         else:
-            name = f"llvm.masked.load.{_in_memory(dtype, width)}.p0"
+            name = f"llvm.masked.load.{_mangled_memory_type(dtype, width)}.p0"
             text = self.e.assign(
                 f"call {types} @{name}(ptr align {align} {address}, <{width} x i1> {lanes}, {types} zeroinitializer)"
             )
-        return self._as_bool(text, width) if dtype is BOOL else text
+        return self._to_bool(text, width) if dtype is BOOL else text
 
-    def _as_bool(self, text: str, width: int) -> str:
+    def _to_bool(self, text: str, width: int) -> str:
         types = "i8" if width == 1 else f"<{width} x i8>"
         zero = "0" if width == 1 else "zeroinitializer"
         return self.e.assign(f"icmp ne {types} {text}, {zero}")
 
-    def _gathered(self, expr: Load, base: str, mask: Mask) -> str:
+    def _gather(self, expr: Load, base: str, mask: Mask) -> str:
         e, width, stored = self.e, self.width, memory_kind(expr.dtype)
         index = self.vector_index(expr.index)
         lanes = self._lane_mask(mask)
         if mask.whole is not None:
             everywhere = e.broadcast("i1", mask.whole, width)
-            lanes = self._both(lanes, everywhere, width)
+            lanes = self._conjunction(lanes, everywhere, width)
         pointers = e.assign(
             f"getelementptr {stored}, ptr {base}, {kind(INT64, width)} {index}"
         )
-        name = f"llvm.masked.gather.{_in_memory(expr.dtype, width)}.v{width}p0"
+        name = (
+            f"llvm.masked.gather.{_mangled_memory_type(expr.dtype, width)}.v{width}p0"
+        )
         text = e.assign(
-            f"call <{width} x {stored}> @{name}(<{width} x ptr> align {_BYTES[stored]} {pointers}, "
+            f"call <{width} x {stored}> @{name}(<{width} x ptr> align {_ALIGNMENT[stored]} {pointers}, "
             f"<{width} x i1> {lanes or 'splat (i1 true)'}, <{width} x {stored}> zeroinitializer)"
         )
-        return self._as_bool(text, width) if expr.dtype is BOOL else text
+        return self._to_bool(text, width) if expr.dtype is BOOL else text
 
     def store(self, buffer: Buffer, index: Index, value: Value) -> None:
-        """Write a value (or a vector of them) at an index."""
+        """Store a value (or a vector of values) at an index."""
         e, base, dtype = self.e, self.pointers[buffer], buffer.dtype
         stored = memory_kind(dtype)
-        step = self.lane_step(index)
+        step = self.lane_stride(index)
         if step == 0:
             address = e.address(stored, base, self.scalar_index(index))
             e.emit(
-                f"store {stored} {self._to_memory(value, dtype)}, ptr {address}, align {_BYTES[stored]}"
+                f"store {stored} {self._to_memory(value, dtype)}, ptr {address}, align {_ALIGNMENT[stored]}"
             )
             return
         width, text = self.width, self._to_memory(self.widen(value, dtype), dtype)
@@ -556,34 +514,36 @@ class Values:
             address = e.address(stored, base, self.scalar_index(index))
             if (
                 self.tail == 1
-            ):  # LLVM 22 writes the wide element where a masked vector of one lane was narrowed
+            ):  # LLVM 22 miscompiles masked stores of one narrowed lane: it stores the wide element
                 first = e.assign(f"extractelement <{width} x {stored}> {text}, i64 0")
-                e.emit(f"store {stored} {first}, ptr {address}, align {_BYTES[stored]}")
+                e.emit(
+                    f"store {stored} {first}, ptr {address}, align {_ALIGNMENT[stored]}"
+                )
             else:
                 self.store_vector(dtype, text, address, tail)
             return
         pointers = e.assign(
             f"getelementptr {stored}, ptr {base}, {kind(INT64, width)} {self.vector_index(index)}"
         )
-        name = f"llvm.masked.scatter.{_in_memory(dtype, width)}.v{width}p0"
+        name = f"llvm.masked.scatter.{_mangled_memory_type(dtype, width)}.v{width}p0"
         e.emit(
-            f"call void @{name}(<{width} x {stored}> {text}, <{width} x ptr> align {_BYTES[stored]} {pointers}, "
+            f"call void @{name}(<{width} x {stored}> {text}, <{width} x ptr> align {_ALIGNMENT[stored]} {pointers}, "
             f"<{width} x i1> {tail or 'splat (i1 true)'})"
         )
 
     def store_vector(
         self, dtype: DType, text: str, address: str, mask: str | None
     ) -> None:
-        """Write one vector (in memory's type) at an address."""
+        """Store a vector of the memory type at an address."""
         stored, width = memory_kind(dtype), self.width
         if mask is None:
             self.e.emit(
-                f"store <{width} x {stored}> {text}, ptr {address}, align {_BYTES[stored]}"
+                f"store <{width} x {stored}> {text}, ptr {address}, align {_ALIGNMENT[stored]}"
             )
             return
-        name = f"llvm.masked.store.{_in_memory(dtype, width)}.p0"
+        name = f"llvm.masked.store.{_mangled_memory_type(dtype, width)}.p0"
         self.e.emit(
-            f"call void @{name}(<{width} x {stored}> {text}, ptr align {_BYTES[stored]} {address}, "
+            f"call void @{name}(<{width} x {stored}> {text}, ptr align {_ALIGNMENT[stored]} {address}, "
             f"<{width} x i1> {mask})"
         )
 
@@ -596,5 +556,5 @@ class Values:
         )
 
 
-def _in_memory(dtype: DType, width: int) -> str:
+def _mangled_memory_type(dtype: DType, width: int) -> str:
     return f"v{width}i8" if dtype is BOOL else mangled(dtype, width)

@@ -1,4 +1,4 @@
-"""Images of compiled programs: a program that was compiled before is neither lowered nor written again."""
+"""The cache of compiled programs: a cached program is neither lowered nor generated again."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_another_process_finds_what_was_compiled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = _run("new", tmp_path, monkeypatch)
-    assert len(_images(tmp_path)) == 2 <= len(list(tmp_path.glob("*.object")))
+    assert len(_program_files(tmp_path)) == 2 <= len(list(tmp_path.glob("*.object")))
     assert _run("known", tmp_path, monkeypatch) == first
 
 
@@ -70,11 +70,11 @@ def _program(factor: float, name: str = "x") -> Program:
     return Program((x,), (build.multiply(x, factor),))
 
 
-def _images(folder: Path) -> set[str]:
-    return {path.name for path in folder.glob("*.image")}
+def _program_files(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.program")}
 
 
-def test_an_image_is_that_of_its_program_threads_and_compiler(
+def test_a_program_file_depends_on_program_threads_and_compiler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
@@ -83,27 +83,27 @@ def test_an_image_is_that_of_its_program_threads_and_compiler(
         assert (
             NativeBackend().compile(_program(factor), threads)(values)[0] == factor
         ).all()
-    assert len(_images(tmp_path)) == 3
+    assert len(_program_files(tmp_path)) == 3
     monkeypatch.setattr(object_cache, "compiler_digest", lambda: "another compiler")
     NativeBackend().compile(_program(2.0))
-    assert len(_images(tmp_path)) == 4
+    assert len(_program_files(tmp_path)) == 4
 
 
-def test_steps_of_other_parts_have_other_images(
+def test_steps_of_other_parts_have_other_program_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
     step = graphs.network((20, 32, 10), 16)
-    assert NativeRunner(step, host()).image == NativeRunner(step, host()).image
+    assert NativeRunner(step, host()).compiled == NativeRunner(step, host()).compiled
     measured = NativeRunner(step, host(), measured=True)
-    assert len(_images(tmp_path)) == 2
+    assert len(_program_files(tmp_path)) == 2
     state, data = graphs.values(step, 64)
     measured.load(state)
     measured.run(data, np.arange(64), 0, 0, (0.1,))
     assert len(measured.cycles) > 3 and all(count > 0 for _, count in measured.cycles)
 
 
-@pytest.mark.parametrize("suffix", ["image", "object"])
+@pytest.mark.parametrize("suffix", ["program", "object"])
 def test_damaged_and_missing_files_are_made_again(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +116,7 @@ def test_damaged_and_missing_files_are_made_again(
         NativeBackend().compile(_program(5.0))
         damage(next(tmp_path.glob(f"*.{suffix}")))
         assert (NativeBackend().compile(_program(5.0))(values)[0] == 5).all()
-    assert len(_images(tmp_path)) == 1
+    assert len(_program_files(tmp_path)) == 1
 
 
 def test_what_has_no_text_of_its_own_is_not_kept(
@@ -127,7 +127,7 @@ def test_what_has_no_text_of_its_own_is_not_kept(
     assert not compiled_program._file_name(("exp", object()), host(), None)
     monkeypatch.setattr(object_cache, "compiler_digest", lambda: "")
     NativeBackend().compile(_program(7.0))
-    assert not _images(tmp_path)
+    assert not _program_files(tmp_path)
 
 
 def test_numpys_numbers_of_threads_are_numbers(
@@ -135,7 +135,7 @@ def test_numpys_numbers_of_threads_are_numbers(
 ) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
     NativeBackend().compile(_program(2.0), np.int64(1))  # type: ignore[arg-type]  # what users hand over
-    assert len(_images(tmp_path)) == 1
+    assert len(_program_files(tmp_path)) == 1
 
 
 def test_a_write_that_fails_leaves_nothing(
