@@ -1,7 +1,8 @@
 """The derivative table of named functions.
 
 These pullbacks are shorter and numerically more stable than the derivative of the expansion (softmax with
-cross-entropy: δ = ŷ − y). A function without an entry is differentiated through its expansion.
+cross-entropy: δ = ŷ − y). A function without an entry is differentiated through its expansion. The rules of activations
+are part of their declarations.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from deltarule.grad.rules import Rule, rule, unreduced
 from deltarule.graph import build
 from deltarule.graph import functions as f
+from deltarule.graph.activation import Activation, Rows
 from deltarule.graph.functions.losses import (
     MIN_LOG_PROBABILITY,
     MIN_PROBABILITY,
@@ -19,35 +21,6 @@ from deltarule.graph.node import Node
 
 def _positive(x: Node) -> Node:
     return build.less(0, x)
-
-
-def _square(node: Node) -> Node:
-    return build.multiply(node.sources[0], node.sources[0])
-
-
-def _mish(node: Node, g: Node) -> Node:
-    """Return g·(tanh ζ + x·σ(x)·(1 − tanh² ζ)) with ζ = softplus(x)."""
-    x = node.sources[0]
-    gate = build.tanh(f.softplus(x))
-    steepness = build.multiply(
-        f.sigmoid(x), build.subtract(1, build.multiply(gate, gate))
-    )
-    return build.multiply(g, build.add(gate, build.multiply(x, steepness)))
-
-
-def _clip(node: Node, g: Node) -> Node:
-    """Return g·𝟙(low < x ≤ high)."""
-    x = node.sources[0]
-    above = build.less(node.attributes["low"], x)
-    inside = build.logical_and(
-        above, build.logical_not(build.less(node.attributes["high"], x))
-    )
-    return build.where(inside, g, 0)
-
-
-def _softsign(node: Node, g: Node) -> Node:
-    spread = build.add(build.absolute(node.sources[0]), 1)
-    return build.divide(g, build.multiply(spread, spread))
 
 
 def _softmax(node: Node, g: Node) -> Node:
@@ -191,17 +164,7 @@ def _euclidean_norm(node: Node, g: Node) -> Node:
     )
 
 
-TEXTBOOK: dict[str, Rule] = {
-    "relu": rule(
-        "max gate routes (0 at the kink)",
-        lambda n, g: build.where(_positive(n.sources[0]), g, 0),
-    ),
-    "leaky_relu": rule(
-        "leaky max gate",
-        lambda n, g: build.where(
-            _positive(n.sources[0]), g, build.multiply(g, n.attributes["slope"])
-        ),
-    ),
+_RULES: dict[str, Rule] = {
     "prelu": rule(
         "learned leaky max gate",
         lambda n, g: build.where(
@@ -211,34 +174,6 @@ TEXTBOOK: dict[str, Rule] = {
             _positive(n.sources[0]), 0, build.multiply(g, n.sources[0])
         ),
     ),
-    "elu": rule(
-        "exponential linear unit",
-        lambda n, g: build.where(
-            _positive(n.sources[0]),
-            g,
-            build.multiply(g, build.add(n, n.attributes["alpha"])),
-        ),
-    ),
-    "sigmoid": rule(
-        "σ′ = σ(1 − σ)",
-        lambda n, g: build.multiply(g, build.multiply(n, build.subtract(1, n))),
-    ),
-    "log_cosh": rule(
-        "(ln cosh)′ = tanh", lambda n, g: build.multiply(g, build.tanh(n.sources[0]))
-    ),
-    "softplus": rule(
-        "softplus′ = σ", lambda n, g: build.multiply(g, f.sigmoid(n.sources[0]))
-    ),
-    "log_sigmoid": rule(
-        "(ln σ)′ = 1 − σ",
-        lambda n, g: build.multiply(g, f.sigmoid(build.negate(n.sources[0]))),
-    ),
-    "mish": rule("mish′ = tanh ζ + xσ(1 − tanh² ζ)", _mish),
-    "cube": rule(
-        "(x³)′ = 3x²", lambda n, g: build.multiply(g, build.multiply(_square(n), 3))
-    ),
-    "clip": rule("clip routes between its bounds", _clip),
-    "softsign": rule("1/(1 + |x|)²", _softsign),
     "softmax": rule("softmax: diag(S) − SSᵀ", _softmax),
     "log_softmax": rule("log-softmax", _log_softmax),
     "logsumexp": rule("the gradient of LSE is the softmax", _logsumexp),
@@ -288,3 +223,13 @@ TEXTBOOK: dict[str, Rule] = {
         lambda n, g: build.multiply(g, f.trigamma(n.sources[0])),
     ),
 }
+
+
+def _declared(declared: Activation) -> tuple[str, Rule] | None:
+    derivative = declared.derivative
+    if derivative is None:
+        return None
+    return declared.name, rule(derivative.rule, derivative.pullback)
+
+
+TEXTBOOK: Rows[Rule] = Rows(_RULES, _declared)

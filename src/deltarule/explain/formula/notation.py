@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from deltarule.graph.activation import Activation, Rows
 from deltarule.render import mathematics as m
 from deltarule.render.mathematics import Formula
 
@@ -270,13 +271,15 @@ def _huber(
     ), ATOM
 
 
-def _cube(
-    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
-) -> tuple[Formula, float]:
-    plain = not isinstance(closed[0], m.Scripts) or closed[0].upper is None
-    return m.Scripts(
-        closed[0] if plain else m.Fenced(arguments[0]), upper=m.Number("3")
-    ), POWER
+def _raised(power: str) -> Typeset:
+    """Write x to a constant power."""
+
+    def write(
+        term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+    ) -> tuple[Formula, float]:
+        return _power(term, [arguments[0], m.Number(power)], closed)
+
+    return write
 
 
 def _reshape(
@@ -339,7 +342,7 @@ def _inverse(
     ), MATMUL
 
 
-FUNCTIONS: dict[str, Typeset] = {
+_WRITTEN: dict[str, Typeset] = {
     # primitives
     "abs": _fences("|", "|"),
     "sign": function("sign"),
@@ -396,27 +399,11 @@ FUNCTIONS: dict[str, Typeset] = {
     "cholesky": function("chol"),
     "cast": lambda term, arguments, closed: (closed[0], POWER),
     # named functions
-    "sigmoid": function("σ"),
-    "relu": function("ReLU"),
     "prelu": _routed("PReLU"),
-    "cube": _cube,
-    "clip": _with_settings("clip", "low", "high"),
-    "hard_sigmoid": _with_settings("HardSigmoid", "slope", "offset"),
-    "hard_swish": function("HardSwish"),
-    "mish": function("Mish"),
-    "softsign": function("softsign"),
     "huber": _huber,
     "lgamma": _log_of("Γ"),
     "digamma": function("ψ"),
     "trigamma": _slope("ψ"),
-    "leaky_relu": function("LeakyReLU"),
-    "elu": function("ELU"),
-    "selu": function("SELU"),
-    "gelu": function("GELU"),
-    "softplus": function("softplus"),
-    "log_cosh": _log_of("cosh"),
-    "log_sigmoid": _log_of("σ"),
-    "silu": function("SiLU"),
     "softmax": function("softmax"),
     "log_softmax": _log_of("softmax"),
     "logsumexp": function("LSE"),
@@ -428,7 +415,24 @@ FUNCTIONS: dict[str, Typeset] = {
     "winner": _winner,
     "max_pool_pullback": _routed("unpool"),
     "average_pool_pullback": _routed("spread"),
-    "gelu_slope": _slope("GELU"),
-    "silu_slope": _slope("SiLU"),
-    "selu_slope": _slope("SELU"),
 }
+
+
+def _declared(declared: Activation) -> tuple[str, Typeset]:
+    notation = declared.notation
+    if notation.power:
+        written = _raised(notation.power)
+    elif notation.logarithm:
+        written = _log_of(notation.name)
+    elif notation.attributes:
+        written = _with_settings(notation.name, *notation.attributes)
+    else:
+        written = function(notation.name)
+    return declared.name, written
+
+
+def _declared_slope(declared: Activation) -> tuple[str, Typeset]:
+    return f"{declared.name}_slope", _slope(declared.notation.name)
+
+
+FUNCTIONS: Rows[Typeset] = Rows(Rows(_WRITTEN, _declared_slope), _declared)

@@ -5,30 +5,84 @@ from __future__ import annotations
 import math
 
 from deltarule.graph import build
+from deltarule.graph.activation import (
+    Derivative,
+    Notation,
+    OnnxOperator,
+    activation,
+    slope,
+)
 from deltarule.graph.function import named
 from deltarule.graph.node import Node
+
+__all__ = [
+    "clip",
+    "cube",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_swish",
+    "leaky_relu",
+    "log_cosh",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
+    "mish",
+    "prelu",
+    "relu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+]
 
 SELU_ALPHA = 1.6732632423543772  # Klambauer et al. 2017, fixed point (0, 1)
 SELU_SCALE = 1.0507009873554805
 
 
-@named("max(0, x)")
-def relu(x: Node) -> Node:
-    """Return max(0, x); derivative 𝟙(x > 0), 0 at the kink.
+def _positive(y: Node) -> Node:
+    return build.less(0, y.sources[0])
 
-    >>> relu(build.constant(2.0))
-    <relu () float32>
-    """
+
+def _square(x: Node) -> Node:
+    return build.multiply(x, x)
+
+
+@activation(
+    "max(0, x)",
+    derivative=Derivative(
+        "max gate routes (0 at the kink)", lambda y, g: build.where(_positive(y), g, 0)
+    ),
+    notation=Notation("ReLU"),
+    init="he",
+    examples={-2: 0.0, 3: 3.0},
+    onnx=OnnxOperator("Relu", 1),
+    torch="torch.relu",
+)
+def relu(x: Node) -> Node:
+    """Return max(0, x); derivative 𝟙(x > 0), 0 at the kink."""
     return build.maximum(build.full(x.shape, 0, x.dtype), x)
 
 
-@named("max(0, x) + α min(0, x)")
+@activation(
+    "max(0, x) + α min(0, x)",
+    derivative=Derivative(
+        "leaky max gate",
+        lambda y, g: build.where(
+            _positive(y), g, build.multiply(g, y.attributes["slope"])
+        ),
+    ),
+    notation=Notation("LeakyReLU"),
+    init="he",
+    examples={-2: -0.4, 3: 3.0},
+    onnx=OnnxOperator("LeakyRelu", 1, {"alpha": ("slope", 0.01)}),
+    torch="torch.nn.functional.leaky_relu",
+    settings=({"slope": 0.2},),
+)
 def leaky_relu(x: Node, *, slope: float) -> Node:
-    """Return x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (Maas et al. 2013).
-
-    >>> leaky_relu(build.constant(2.0), slope=0.1)
-    <leaky_relu () float32>
-    """
+    """Return x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (Maas et al. 2013)."""
     return build.where(build.less(0, x), x, build.multiply(x, slope))
 
 
@@ -44,35 +98,54 @@ def prelu(x: Node, alpha: Node) -> Node:
     return build.where(build.less(0, x), x, build.multiply(x, alpha))
 
 
-@named("x for x > 0, α(eˣ − 1) otherwise")
+@activation(
+    "x for x > 0, α(eˣ − 1) otherwise",
+    derivative=Derivative(
+        "exponential linear unit",
+        lambda y, g: build.where(
+            _positive(y), g, build.multiply(g, build.add(y, y.attributes["alpha"]))
+        ),
+    ),
+    notation=Notation("ELU"),
+    init="he",
+    examples={-1: -0.9482, 2: 2.0},
+    onnx=OnnxOperator("Elu", 1, {"alpha": ("alpha", 1.0)}),
+    torch="torch.nn.functional.elu",
+    settings=({"alpha": 1.5},),
+)
 def elu(x: Node, *, alpha: float) -> Node:
-    """Return x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016).
-
-    >>> elu(build.constant(2.0), alpha=1.0)
-    <elu () float32>
-    """
+    """Return x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
     return build.where(
         build.less(0, x), x, build.multiply(build.expm1(build.minimum(x, 0)), alpha)
     )
 
 
-@named("λ(x for x > 0, α(eˣ − 1) otherwise)")
+@activation(
+    "λ(x for x > 0, α(eˣ − 1) otherwise)",
+    derivative=None,
+    notation=Notation("SELU"),
+    init="lecun",
+    examples={-1: -1.1113, 1: 1.0507},
+    onnx=OnnxOperator("Selu", 1),
+    torch="torch.selu",
+)
 def selu(x: Node) -> Node:
-    """Return λ·ELU(x; α) with the self-normalising constants (Klambauer et al. 2017).
-
-    >>> selu(build.constant(2.0))
-    <selu () float32>
-    """
+    """Return λ·ELU(x; α) with the self-normalising constants (Klambauer et al. 2017)."""
     return build.multiply(elu(x, alpha=SELU_ALPHA), SELU_SCALE)
 
 
-@named("x Φ(x)")
+@activation(
+    "x Φ(x)",
+    derivative=None,
+    notation=Notation("GELU"),
+    init="he",
+    examples={-1: -0.1587, 1: 0.8413},
+    onnx=OnnxOperator("Gelu", 20),
+    torch="torch.nn.functional.gelu",
+    settings=({"approximate": False}, {"approximate": True}),
+)
 def gelu(x: Node, *, approximate: bool) -> Node:
-    """Return x·Φ(x), or its approximation ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016).
-
-    >>> gelu(build.constant(2.0), approximate=False)
-    <gelu () float32>
-    """
+    """Return x·Φ(x), or its approximation ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016)."""
     if approximate:
         cube = build.multiply(build.multiply(x, x), x)
         inner = build.multiply(
@@ -86,109 +159,176 @@ def gelu(x: Node, *, approximate: bool) -> Node:
     return build.multiply(x, phi)
 
 
-@named("1/(1 + e⁻ˣ)")
+@activation(
+    "1/(1 + e⁻ˣ)",
+    derivative=slope(
+        "σ′ = σ(1 − σ)", lambda y: build.multiply(y, build.subtract(1, y))
+    ),
+    notation=Notation("σ"),
+    init="xavier",
+    examples={0: 0.5, 2: 0.8808},
+    onnx=OnnxOperator("Sigmoid", 1),
+    torch="torch.sigmoid",
+)
 def sigmoid(x: Node) -> Node:
     """Return 1/(1 + e⁻ˣ); derivative σ(1 − σ).
 
     Computed with t = e^−|x| as 1/(1 + t) or t/(1 + t), which does not overflow and is accurate in both tails.
-
-    >>> sigmoid(build.constant(2.0))
-    <sigmoid () float32>
     """
     tail = build.exp(build.negate(build.absolute(x)))
     return build.divide(build.where(build.less(x, 0), tail, 1), build.add(tail, 1))
 
 
-@named("ln(1 + eˣ)")
+@activation(
+    "ln(1 + eˣ)",
+    derivative=slope("softplus′ = σ", lambda y: sigmoid(y.sources[0])),
+    notation=Notation("softplus"),
+    init="he",
+    examples={0: 0.6931, 2: 2.1269},
+    onnx=OnnxOperator("Softplus", 1),
+    torch="torch.nn.functional.softplus",
+)
 def softplus(x: Node) -> Node:
-    """Return ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^−|x|); derivative σ(x).
-
-    >>> softplus(build.constant(2.0))
-    <softplus () float32>
-    """
+    """Return ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^−|x|); derivative σ(x)."""
     return build.add(
         build.maximum(x, 0), build.log1p(build.exp(build.negate(build.absolute(x))))
     )
 
 
-@named("ln σ(x)")
+@activation(
+    "ln σ(x)",
+    derivative=slope("(ln σ)′ = 1 − σ", lambda y: sigmoid(build.negate(y.sources[0]))),
+    notation=Notation("σ", logarithm=True),
+    init="xavier",
+    examples={0: -0.6931, 2: -0.1269},
+    torch="torch.nn.functional.logsigmoid",
+)
 def log_sigmoid(x: Node) -> Node:
-    """Return ln σ(x) = −softplus(−x); derivative σ(−x).
-
-    >>> log_sigmoid(build.constant(2.0))
-    <log_sigmoid () float32>
-    """
+    """Return ln σ(x) = −softplus(−x); derivative σ(−x)."""
     return build.negate(softplus(build.negate(x)))
 
 
-@named("x σ(x)")
+@activation(
+    "x σ(x)",
+    derivative=None,
+    notation=Notation("SiLU"),
+    init="he",
+    examples={0: 0.0, 2: 1.7616},
+    torch="torch.nn.functional.silu",
+)
 def silu(x: Node) -> Node:
-    """Return x·σ(x), also known as Swish (Ramachandran et al. 2017).
-
-    >>> silu(build.constant(2.0))
-    <silu () float32>
-    """
+    """Return x·σ(x), also known as Swish (Ramachandran et al. 2017)."""
     return build.multiply(x, sigmoid(x))
 
 
-@named("x tanh(ln(1 + eˣ))")
-def mish(x: Node) -> Node:
-    """Return x·tanh(softplus(x)) (Misra 2020).
+def _mish_slope(y: Node) -> Node:
+    """Return tanh ζ + x·σ(x)·(1 − tanh² ζ) with ζ = softplus(x)."""
+    x = y.sources[0]
+    gate = build.tanh(softplus(x))
+    steepness = build.multiply(
+        sigmoid(x), build.subtract(1, build.multiply(gate, gate))
+    )
+    return build.add(gate, build.multiply(x, steepness))
 
-    >>> mish(build.constant(2.0))
-    <mish () float32>
-    """
+
+@activation(
+    "x tanh(ln(1 + eˣ))",
+    derivative=slope("mish′ = tanh ζ + xσ(1 − tanh² ζ)", _mish_slope),
+    notation=Notation("Mish"),
+    init="he",
+    examples={0: 0.0, 2: 1.944},
+    onnx=OnnxOperator("Mish", 18),
+    torch="torch.nn.functional.mish",
+)
+def mish(x: Node) -> Node:
+    """Return x·tanh(softplus(x)) (Misra 2020)."""
     return build.multiply(x, build.tanh(softplus(x)))
 
 
-@named("x³")
+@activation(
+    "x³",
+    derivative=slope("(x³)′ = 3x²", lambda y: build.multiply(_square(y.sources[0]), 3)),
+    notation=Notation(power="3"),
+    init="xavier",
+    examples={-2: -8.0, 3: 27.0},
+)
 def cube(x: Node) -> Node:
-    """Return x³; the derivative 3x² vanishes near 0 and explodes for large |x|.
-
-    >>> cube(build.constant(2.0))
-    <cube () float32>
-    """
+    """Return x³; the derivative 3x² vanishes near 0 and explodes for large |x|."""
     return build.multiply(build.multiply(x, x), x)
 
 
-@named("min(max(x, a), b)")
-def clip(x: Node, *, low: float, high: float) -> Node:
-    """Return x limited to [low, high]; derivative 𝟙(low < x ≤ high).
+def _clip_pullback(y: Node, g: Node) -> Node:
+    """Return g·𝟙(low < x ≤ high)."""
+    x = y.sources[0]
+    above = build.less(y.attributes["low"], x)
+    inside = build.logical_and(
+        above, build.logical_not(build.less(y.attributes["high"], x))
+    )
+    return build.where(inside, g, 0)
 
-    >>> clip(build.constant(2.0), low=0.0, high=1.0)
-    <clip () float32>
-    """
+
+@activation(
+    "min(max(x, a), b)",
+    derivative=Derivative("clip routes between its bounds", _clip_pullback),
+    notation=Notation("clip", ("low", "high")),
+    init="xavier",
+    examples={-2: -0.5, 3: 0.8},
+    torch="torch.clamp",
+    settings=({"low": -0.5, "high": 0.8},),
+)
+def clip(x: Node, *, low: float, high: float) -> Node:
+    """Return x limited to [low, high]; derivative 𝟙(low < x ≤ high)."""
     inside = build.maximum(build.full(x.shape, low, x.dtype), x)
     return build.minimum(inside, high)
 
 
-@named("min(max(ax + b, 0), 1)")
+@activation(
+    "min(max(ax + b, 0), 1)",
+    derivative=None,
+    notation=Notation("HardSigmoid", ("slope", "offset")),
+    init="xavier",
+    examples={-4: 0.0, 0: 0.5},
+    onnx=OnnxOperator(
+        "HardSigmoid", 1, {"alpha": ("slope", 0.2), "beta": ("offset", 0.5)}
+    ),
+    torch="torch.nn.functional.hardsigmoid",
+    settings=({"slope": 1 / 6, "offset": 0.5},),
+)
 def hard_sigmoid(x: Node, *, slope: float, offset: float) -> Node:
-    """Return slope·x + offset limited to [0, 1], a piecewise linear sigmoid.
-
-    >>> hard_sigmoid(build.constant(2.0), slope=0.2, offset=0.5)
-    <hard_sigmoid () float32>
-    """
+    """Return slope·x + offset limited to [0, 1], a piecewise linear sigmoid."""
     return clip(build.add(build.multiply(x, slope), offset), low=0.0, high=1.0)
 
 
-@named("x min(max(x/6 + ½, 0), 1)")
+@activation(
+    "x min(max(x/6 + ½, 0), 1)",
+    derivative=None,
+    notation=Notation("HardSwish"),
+    init="he",
+    examples={1: 0.6667, 4: 4.0},
+    onnx=OnnxOperator("HardSwish", 14),
+    torch="torch.nn.functional.hardswish",
+)
 def hard_swish(x: Node) -> Node:
-    """Return x·hard_sigmoid(x) with slope 1/6 and offset ½ (Howard et al. 2019).
-
-    >>> hard_swish(build.constant(2.0))
-    <hard_swish () float32>
-    """
+    """Return x·hard_sigmoid(x) with slope 1/6 and offset ½ (Howard et al. 2019)."""
     return build.multiply(x, hard_sigmoid(x, slope=1 / 6, offset=0.5))
 
 
-@named("x/(1 + |x|)")
-def softsign(x: Node) -> Node:
-    """Return x/(1 + |x|), bounded by ±1; derivative 1/(1 + |x|)².
+def _softsign_pullback(y: Node, g: Node) -> Node:
+    spread = build.add(build.absolute(y.sources[0]), 1)
+    return build.divide(g, build.multiply(spread, spread))
 
-    >>> softsign(build.constant(2.0))
-    <softsign () float32>
-    """
+
+@activation(
+    "x/(1 + |x|)",
+    derivative=Derivative("1/(1 + |x|)²", _softsign_pullback),
+    notation=Notation("softsign"),
+    init="xavier",
+    examples={-1: -0.5, 3: 0.75},
+    onnx=OnnxOperator("Softsign", 1),
+    torch="torch.nn.functional.softsign",
+)
+def softsign(x: Node) -> Node:
+    """Return x/(1 + |x|), bounded by ±1; derivative 1/(1 + |x|)²."""
     return build.divide(x, build.add(build.absolute(x), 1))
 
 
@@ -237,14 +377,17 @@ def log_softmax(x: Node, *, axis: int) -> Node:
     )
 
 
-@named("ln cosh x")
+@activation(
+    "ln cosh x",
+    derivative=slope("(ln cosh)′ = tanh", lambda y: build.tanh(y.sources[0])),
+    notation=Notation("cosh", logarithm=True),
+    init="xavier",
+    examples={0: 0.0, 2: 1.325},
+)
 def log_cosh(x: Node) -> Node:
     """Return ln cosh x; derivative tanh x.
 
     Computed as −½ ln(1 − tanh² x) for |x| < 1 and |x| + ln(1 + e^−2|x|) − ln 2 otherwise.
-
-    >>> log_cosh(build.constant(2.0))
-    <log_cosh () float32>
     """
     size = build.absolute(x)
     slope = build.tanh(build.minimum(size, 1.0))
