@@ -18,119 +18,10 @@ from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from deltarule.errors import ArgumentError
+from deltarule.synonyms import ELSEWHERE, FORMER_NAMES, SYNONYMS
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# Names in other libraries → names here, of which the first in the signature is suggested.
-SYNONYMS: Mapping[str, tuple[str, ...]] = {
-    "lr": ("learning_rate",),
-    "eta": ("learning_rate",),
-    "eta0": ("learning_rate",),
-    "base_lr": ("learning_rate",),
-    "learning_rate_init": ("learning_rate",),
-    "initial_learning_rate": ("learning_rate",),
-    "max_lr": ("learning_rate",),
-    "p": ("drop_probability", "probability"),
-    "rate": ("drop_probability", "learning_rate"),
-    "dropout": ("drop_probability",),
-    "keep_prob": ("keep_probability",),
-    "eps": ("epsilon",),
-    "betas": ("beta1",),
-    "beta_1": ("beta1",),
-    "beta_2": ("beta2",),
-    "alpha": ("beta", "negative_slope", "slope"),
-    "rho": ("beta",),
-    "gamma": ("decay", "factor"),
-    "step_size": ("every",),
-    "T_max": ("steps",),
-    "total_steps": ("steps",),
-    "decay_steps": ("steps",),
-    "decay_rate": ("decay",),
-    "pct_start": ("rise",),
-    "clipnorm": ("clip_norm",),
-    "clipvalue": ("clip_value",),
-    "global_clipnorm": ("clip_norm",),
-    "max_norm": ("clip_norm",),
-    "max_grad_norm": ("clip_norm",),
-    "pool_size": ("kernel_size",),
-    "strides": ("stride",),
-    "dilation_rate": ("dilation",),
-    "scale_factor": ("factor",),
-    "upscale_factor": ("factor",),
-    "mode": ("interpolation",),
-    "norm_type": ("p",),
-    "units": ("out_features", "hidden_size"),
-    "filters": ("out_channels",),
-    "input_dim": ("num_embeddings", "in_features", "input_size"),
-    "output_dim": ("embedding_dim", "out_features"),
-    "input_size": ("in_features",),
-    "in_features": ("input_size",),
-    "hidden_features": ("hidden_size",),
-    "out_features": ("hidden_size",),
-    "embedding_dim": ("n_features",),
-    "num_features": ("n_channels", "n_features"),
-    "num_channels": ("n_channels",),
-    "num_groups": ("n_groups",),
-    "num_heads": ("n_heads",),
-    "nhead": ("n_heads",),
-    "embed_dim": ("n_features",),
-    "d_model": ("n_features",),
-    "dim_feedforward": ("hidden_size",),
-    "is_causal": ("causal",),
-    "normalized_shape": ("shape",),
-    "affine": ("scale_and_shift",),
-    "elementwise_affine": ("scale_and_shift",),
-    "use_bias": ("bias",),
-    "kernel_initializer": ("init",),
-    "bias_initializer": ("bias_init",),
-    "dim": ("axis",),
-    "recurrent_initializer": ("hidden_init",),
-    "go_backwards": ("reverse",),
-    "num_parameters": ("n_channels",),
-    "return_sequences": ("returns",),
-    "n_epochs": ("epochs",),
-    "max_iter": ("epochs",),
-    "nb_epoch": ("epochs",),
-    "weight": ("class_weight", "positive_weight"),
-    "pos_weight": ("positive_weight",),
-    "ignore_index": ("ignore_label",),
-    "label_smooth": ("label_smoothing",),
-    "log_input": ("log_rate",),
-    "sample_weights": ("sample_weight",),
-    "lambda_": ("strength",),
-    "l1": ("strength",),
-    "l2": ("strength",),
-    "decay": ("weight_decay",),
-    "weight_decay": ("strength",),
-    "optim": ("optimizer",),
-    "optimiser": ("optimizer",),
-    "criterion": ("loss",),
-    "metric": ("metrics",),
-    "callback": ("callbacks",),
-    "regularizer": ("regularizers",),
-    "random_state": ("seed",),
-    "n_threads": ("threads",),
-    "n_jobs": ("threads",),
-    "factor": ("decay",),
-    "patience_epochs": ("patience",),
-    "restore_best_weights": ("restore_best",),
-    "filepath": ("path",),
-}
-# Keywords of other libraries for what is said elsewhere here.
-ELSEWHERE: Mapping[str, str] = {
-    "kernel_regularizer": "Penalties are given to fit: regularizers=[losses.L2(strength=1e-4)].",
-    "bias_regularizer": "Penalties are given to fit: regularizers=[losses.L2(strength=1e-4, pattern='*.bias')].",
-    "activity_regularizer": "Write losses.sparsity(…) or nn.add_penalty in forward.",
-    "activation": "Put the activation behind the layer: nn.Linear(…), nn.ReLU().",
-    "input_shape": "Layers take the sizes of their input as first arguments; summary takes input_shape.",
-    "batch_first": "The batch is always the first axis.",
-    "data_format": "Images are channels last: (N, height, width, channels).",
-    "params": "An optimiser is told its parameters by fit, or by optim.Stepper(optimizer, parameters).",
-    "inplace": "Tensors are never changed in place.",
-    "device": 'The device is chosen in fit, evaluate and predict: device="cpu".',
-    "dtype": 'Write model.astype("float64") for another element type.',
-}
 
 
 def _ceil_mode(rounding: str) -> bool:
@@ -141,21 +32,6 @@ def _ceil_mode(rounding: str) -> bool:
     return rounding == "ceil"
 
 
-# Names of parameters in earlier releases → current names, of which the one in the signature is meant.
-FORMER_NAMES: Mapping[str, tuple[str, ...]] = {
-    "window": ("kernel_size",),
-    "rounding": ("ceil_mode",),
-    "padding_counts": ("count_include_pad",),
-    "corners_aligned": ("align_corners",),
-    "slope": ("negative_slope",),
-    "n_inputs": ("input_size", "in_features"),
-    "n_outputs": ("out_features",),
-    "n_hidden": ("hidden_size",),
-    "n_words": ("num_embeddings",),
-    "n_features": ("embedding_dim",),
-    "class_weights": ("class_weight",),
-    "centred": ("centered",),
-}
 _CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {"rounding": _ceil_mode}
 
 
@@ -284,7 +160,7 @@ def _meant(name: str, names: Sequence[str]) -> str:
     ours = next((one for one in SYNONYMS.get(name, ()) if one in names), None)
     if ours is None and name in ELSEWHERE:
         return ELSEWHERE[name]
-    near = [ours] if ours else get_close_matches(name, names, n=1, cutoff=0.7)
+    near = [ours] if ours else get_close_matches(name.lower(), names, n=1, cutoff=0.7)
     return f"Did you mean {near[0]}= for {name}=?" if near else ""
 
 

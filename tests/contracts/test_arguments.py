@@ -18,10 +18,10 @@ import pytest
 
 import deltarule as dr
 from deltarule import data, generative, learners, losses, nn, optim, train
-from deltarule.arguments import SYNONYMS
 from deltarule.data import augment
 from deltarule.errors import ArgumentError
 from deltarule.nn import init, saving
+from deltarule.synonyms import SYNONYMS
 
 ROOMS: list[ModuleType] = [nn, optim, losses, train, augment, generative, init]
 # Results and records that users do not make, protocols, and those that take any keywords by design.
@@ -262,9 +262,432 @@ def test_names_of_other_libraries_are_answered_with_ours(cls, options, meant):
     assert meant in caught.value.hint
 
 
+# Keywords of PyTorch, Keras and scikit-learn → our name, or the beginning of the sentence that says where it is set.
+NAMES_ELSEWHERE: dict[Any, dict[str, str]] = {
+    optim.SGD: {
+        "lr": "learning_rate=",
+        "learning_rate_init": "learning_rate=",
+        "momentun": "momentum=",
+        "dampening": "Gradients enter the velocity",
+        "decay": "weight_decay=",
+        "use_nesterov": "nesterov=",
+        "l2_regularization": "weight_decay=",
+    },
+    optim.Adam: {
+        "lr": "learning_rate=",
+        "eps": "epsilon=",
+        "betas": "beta1=",
+        "beta_1": "beta1=",
+        "beta_2": "beta2=",
+        "clipnorm": "clip_norm=",
+        "global_clipnorm": "clip_norm=",
+        "clipvalue": "clip_value=",
+        "max_grad_norm": "clip_norm=",
+        "AMSGrad": "amsgrad=",
+        "params": "An optimiser is told",
+        "use_ema": "Wrap the optimiser: optim.EMA(inner=optim.Adam())",
+        "foreach": "Training steps are compiled",
+        "fused": "Training steps are compiled",
+        "jit_compile": "Training steps are compiled",
+        "name": "Layers are named by",
+    },
+    optim.AdamW: {
+        "lr": "learning_rate=",
+        "wd": "weight_decay=",
+    },
+    optim.RMSProp: {
+        "alpha": "beta=",
+        "rho": "beta=",
+    },
+    optim.EMA: {
+        "ema_momentum": "decay=",
+    },
+    optim.StepDecay: {
+        "step_size": "every=",
+        "gamma": "factor=",
+        "optimizer": "Pass a schedule to",
+        "last_epoch": "A schedule is a",
+    },
+    optim.ExponentialDecay: {
+        "gamma": "decay=",
+        "decay_rate": "decay=",
+    },
+    optim.CosineDecay: {
+        "T_max": "steps=",
+        "decay_steps": "steps=",
+        "eta_min": "end=",
+        "initial_learning_rate": "learning_rate=",
+    },
+    optim.OneCycle: {
+        "max_lr": "learning_rate=",
+        "total_steps": "steps=",
+        "pct_start": "rise=",
+    },
+    optim.WarmUp: {
+        "warmup_steps": "steps=",
+    },
+    optim.PolynomialDecay: {
+        "pwr": "power=",
+        "end_learning_rate": "end=",
+    },
+    optim.Piecewise: {
+        "milestones": "boundaries=",
+        "values": "rates=",
+    },
+    nn.Linear: {
+        "units": "out_features=",
+        "input_dim": "in_features=",
+        "n_in": "in_features=",
+        "input_size": "in_features=",
+        "output_size": "out_features=",
+        "n_out": "out_features=",
+        "use_bias": "bias=",
+        "kernel_regularizer": "Penalties are given to",
+        "activation": "Put the activation behind",
+        "kernel_initializer": "init=",
+        "bias_initializer": "bias_init=",
+        "device": "The device is chosen",
+        "dtype": 'Write model.astype("float64") for another',
+        "weight_decay": "Weight decay is an",
+        "name": "Layers are named by",
+        "input_shape": "Layers take the sizes",
+        "kernel_constraint": "Penalties in place of",
+        "random_state": "seed=",
+        "lr": "The learning rate is",
+        "trainable": "Freeze parameters by name:",
+        "fit_intercept": "bias=",
+    },
+    nn.Conv2d: {
+        "filters": "out_channels=",
+        "in_features": "in_channels=",
+        "kernel": "kernel_size=",
+        "filter_size": "kernel_size=",
+        "strides": "stride=",
+        "dilation_rate": "dilation=",
+        "group": "groups=",
+        "pad": "padding=",
+        "data_format": "Images are channels last:",
+        "padding_mode": "Layers pad with zeros",
+        "channels": "in_channels=",
+        "n_channels": "in_channels=",
+        "ksize": "kernel_size=",
+    },
+    nn.ConvTranspose2d: {
+        "out_padding": "output_padding=",
+    },
+    nn.MaxPool2d: {
+        "pool_size": "kernel_size=",
+        "strides": "stride=",
+    },
+    nn.LpPool2d: {
+        "norm_type": "p=",
+    },
+    nn.Dropout: {
+        "p": "drop_probability=",
+        "rate": "drop_probability=",
+        "drop_rate": "drop_probability=",
+        "dropout": "drop_probability=",
+        "prob": "drop_probability=",
+        "inplace": "Tensors are never changed",
+    },
+    nn.SpatialDropout: {
+        "p": "drop_probability=",
+    },
+    nn.ReLU: {
+        "inplace": "Tensors are never changed",
+    },
+    nn.LeakyReLU: {
+        "alpha": "negative_slope=",
+        "negative_slop": "negative_slope=",
+    },
+    nn.ELU: {
+        "a": "alpha=",
+    },
+    nn.Softmax: {
+        "dim": "axis=",
+    },
+    nn.Flatten: {
+        "start_dim": "All axes but the",
+    },
+    nn.PReLU: {
+        "num_parameters": "n_channels=",
+    },
+    nn.BatchNorm: {
+        "num_features": "n_channels=",
+        "eps": "epsilon=",
+        "affine": "scale_and_shift=",
+        "track_running_stats": "Running statistics are always",
+        "center": "scale_and_shift=",
+        "scale": "scale_and_shift=",
+    },
+    nn.LayerNorm: {
+        "normalized_shape": "shape=",
+        "elementwise_affine": "There is always a",
+    },
+    nn.GroupNorm: {
+        "num_groups": "n_groups=",
+        "num_channels": "n_channels=",
+        "groups": "n_groups=",
+    },
+    nn.InstanceNorm: {
+        "num_features": "n_channels=",
+    },
+    nn.LSTM: {
+        "in_features": "input_size=",
+        "units": "hidden_size=",
+        "hidden_dim": "hidden_size=",
+        "out_features": "hidden_size=",
+        "num_layers": "Stack layers: nn.Sequential(nn.LSTM(2, 3),",
+        "batch_first": "The batch is always",
+        "return_sequences": "returns=",
+        "go_backwards": "reverse=",
+        "bidirectional": "Use two layers, one",
+        "dropout": "Put the layer nn.Dropout(drop_probability=0.5)",
+        "recurrent_initializer": "hidden_init=",
+        "recurrent_dropout": "Put the layer nn.Dropout(drop_probability=0.5)",
+    },
+    nn.GRU: {
+        "return_state": "returns=",
+    },
+    nn.RNN: {
+        "nonlinearity": "The activation of the",
+    },
+    nn.Embedding: {
+        "input_dim": "num_embeddings=",
+        "output_dim": "embedding_dim=",
+        "vocab_size": "num_embeddings=",
+        "embed_dim": "embedding_dim=",
+        "padding_idx": "Exclude padded positions from",
+        "embeddings_initializer": "init=",
+    },
+    nn.MultiHeadAttention: {
+        "embed_dim": "n_features=",
+        "num_heads": "n_heads=",
+        "key_dim": "The size of a",
+        "is_causal": "causal=",
+    },
+    nn.TransformerBlock: {
+        "d_model": "n_features=",
+        "nhead": "n_heads=",
+        "dim_feedforward": "hidden_size=",
+        "dropout": "drop_probability=",
+        "layer_norm_eps": "epsilon=",
+    },
+    nn.Upsample2d: {
+        "scale_factor": "factor=",
+        "size": "factor=",
+        "mode": "interpolation=",
+    },
+    nn.PixelShuffle: {
+        "upscale_factor": "factor=",
+    },
+    nn.PixelUnshuffle: {
+        "downscale_factor": "factor=",
+    },
+    nn.GELU: {
+        "approx": "approximate=",
+    },
+    losses.CrossEntropy: {
+        "weight": "class_weight=",
+        "ignore_index": "ignore_label=",
+        "label_smooth": "label_smoothing=",
+        "size_average": "reduction=",
+        "reduce": "reduction=",
+    },
+    losses.BinaryCrossEntropy: {
+        "pos_weight": "positive_weight=",
+        "logits": "from_logits=",
+    },
+    losses.Huber: {
+        "beta": "delta=",
+        "threshold": "delta=",
+    },
+    losses.L2: {
+        "l2": "strength=",
+        "alpha": "strength=",
+        "weight_decay": "strength=",
+    },
+    losses.L1: {
+        "l1": "strength=",
+    },
+    losses.PoissonNLL: {
+        "log_input": "log_rate=",
+    },
+    losses.Quantile: {
+        "q": "quantile=",
+        "tau": "quantile=",
+    },
+    train.EarlyStopping: {
+        "restore_best_weights": "restore_best=",
+        "metric": "monitor=",
+        "n_iter_no_change": "patience=",
+    },
+    train.Checkpoint: {
+        "filepath": "path=",
+    },
+    train.fit: {
+        "batchsize": "batch_size=",
+        "n_epochs": "epochs=",
+        "max_iter": "epochs=",
+        "nb_epoch": "epochs=",
+        "criterion": "loss=",
+        "callback": "callbacks=",
+        "random_state": "seed=",
+        "n_jobs": "threads=",
+        "optimiser": "optimizer=",
+        "optim": "optimizer=",
+        "learning_rate": "The learning rate is",
+        "lr": "The learning rate is",
+        "sample_weights": "sample_weight=",
+        "validation_fraction": "validation_split=",
+        "eval_set": "validation_data=",
+        "early_stopping": "Pass a callback: callbacks=[train.EarlyStopping(patience=5)]",
+        "steps_per_epoch": "An epoch is one",
+        "initial_epoch": "Resume a run from",
+        "x": "inputs=",
+        "num_workers": "threads=",
+        "metric": "metrics=",
+        "weight_decay": "Weight decay is an",
+        "verbosity": "verbose=",
+    },
+    train.predict: {
+        "batchsize": "batch_size=",
+    },
+    train.evaluate: {
+        "scoring": "metrics=",
+    },
+    learners.MLPClassifier: {
+        "hidden_layer_sizes": "hidden_sizes=",
+        "solver": "optimizer=",
+        "learning_rate_init": "learning_rate=",
+        "max_iter": "epochs=",
+        "seed": "random_state=",
+        "n_iter_no_change": "patience=",
+    },
+    learners.Ridge: {
+        "lambda_": "alpha=",
+    },
+    learners.LogisticRegression: {
+        "C": "The strength of the",
+        "penalty": "The penalty is chosen",
+    },
+    learners.KNNClassifier: {
+        "k": "n_neighbors=",
+    },
+    learners.PCA: {
+        "k": "n_components=",
+        "n_component": "n_components=",
+    },
+    learners.TSNE: {
+        "dim": "n_components=",
+        "n_iter": "max_iter=",
+    },
+    learners.LinearSVM: {
+        "C": "The strength of the",
+    },
+    learners.NetworkSearchCV: {
+        "param_distributions": "param_grid=",
+    },
+    learners.GaussianNaiveBayes: {
+        "var_smoothing": "smoothing=",
+    },
+    learners.Perceptron: {
+        "eta0": "learning_rate=",
+    },
+    learners.BaggingClassifier: {
+        "n_estimator": "n_estimators=",
+    },
+    data.split: {
+        "test_size": "test=",
+    },
+    data.KFold: {
+        "random_state": "seed=",
+    },
+    data.DataLoader: {
+        "batchsize": "batch_size=",
+    },
+    generative.GaussianMixture: {
+        "k": "n_components=",
+    },
+    generative.Normal: {
+        "loc": "mean=",
+        "scale": "deviation=",
+        "mu": "mean=",
+    },
+    generative.Bernoulli: {
+        "probs": "Distributions of classes are",
+    },
+    generative.Categorical: {
+        "probs": "Distributions of classes are",
+    },
+    generative.dense_vae: {
+        "latent_dim": "latent_size=",
+        "hidden_sizes": "hidden=",
+    },
+    generative.VAE: {
+        "latent_dim": "latent_size=",
+    },
+    dr.concatenate: {
+        "dim": "axis=",
+    },
+    dr.stack: {
+        "dim": "axis=",
+    },
+    nn.softmax: {
+        "dim": "axis=",
+    },
+    dr.norm: {
+        "dim": "axis=",
+    },
+    dr.tensor: {
+        "requires_grad": "A learnable tensor is",
+        "device": "The device is chosen",
+    },
+    dr.zeros: {
+        "size": "shape=",
+    },
+    dr.take: {
+        "index": "indices=",
+    },
+    dr.where: {
+        "input": "x=",
+    },
+    dr.random_normal: {
+        "size": "shape=",
+    },
+    dr.one_hot: {
+        "depth": "n_classes=",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "option", "meant"),
+    [
+        (function, option, meant)
+        for function, options in NAMES_ELSEWHERE.items()
+        for option, meant in options.items()
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_keywords_of_other_libraries_are_answered(
+    function: Any, option: str, meant: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"^{function.__name__}: ") as caught:
+        function(**{option: 1})
+    assert caught.value.hint.removeprefix("Did you mean ").startswith(meant)
+
+
+def test_there_are_many_keywords_of_other_libraries() -> None:
+    assert sum(map(len, NAMES_ELSEWHERE.values())) > 150
+
+
 def test_every_synonym_leads_to_a_parameter_that_there_is():
-    ours = {name for cls in CONSTRUCTORS for name in inspect.signature(cls).parameters}
-    ours |= set(inspect.signature(train.fit).parameters)
+    ours = {
+        parameter
+        for name in CHECKED
+        for parameter in inspect.signature(CALLABLES[name]).parameters
+    }
     assert {target for targets in SYNONYMS.values() for target in targets} <= ours
 
 

@@ -25,15 +25,15 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 
-def one_hot(labels: Any, num_classes: int | None = None) -> npt.NDArray[np.float32]:
+def one_hot(labels: Any, n_classes: int | None = None) -> npt.NDArray[np.float32]:
     """Return one-hot rows (…, classes) for integer labels (…).
 
     Args:
         labels: The labels.
-        num_classes: The number of classes; the largest label plus 1 by default.
+        n_classes: The number of classes; the largest label plus 1 by default.
 
     Raises:
-        DataError: A label is not an integer in 0 … num_classes − 1.
+        DataError: A label is not an integer in 0 … n_classes − 1.
 
     >>> one_hot([3, 0, 2]).tolist()
     [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
@@ -46,7 +46,7 @@ def one_hot(labels: Any, num_classes: int | None = None) -> npt.NDArray[np.float
             got=f"elements of type {array.dtype}",
             hint="Turn categories into labels with data.LabelEncoder.",
         )
-    n = num_classes if num_classes is not None else int(array.max(initial=-1)) + 1
+    n = n_classes if n_classes is not None else int(array.max(initial=-1)) + 1
     check_labels(array.ravel(), n, "one_hot")
     return np.asarray(array[..., None] == np.arange(n), np.float32)
 
@@ -72,7 +72,7 @@ def from_one_hot(rows: Any) -> npt.NDArray[np.int64]:
 
 
 def multi_hot(
-    labels: Iterable[Iterable[int]], num_classes: int | None = None
+    labels: Iterable[Iterable[int]], n_classes: int | None = None
 ) -> npt.NDArray[np.float32]:
     """Return multi-hot rows (N, classes), with a 1 for every label of an example.
 
@@ -80,17 +80,17 @@ def multi_hot(
 
     Args:
         labels: The labels of each example.
-        num_classes: The number of classes; the largest label plus 1 by default.
+        n_classes: The number of classes; the largest label plus 1 by default.
 
     Raises:
-        DataError: A label is not in 0 … num_classes − 1.
+        DataError: A label is not in 0 … n_classes − 1.
 
     >>> multi_hot([[0, 2], [], [1]]).tolist()
     [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     groups = [list(group) for group in labels]
     flat = np.array([label for group in groups for label in group], np.int64)
-    n = num_classes if num_classes is not None else int(flat.max(initial=-1)) + 1
+    n = n_classes if n_classes is not None else int(flat.max(initial=-1)) + 1
     check_labels(flat, n, "multi_hot")
     rows = np.zeros((len(groups), n), np.float32)
     examples = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
