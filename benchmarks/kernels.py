@@ -28,7 +28,7 @@ from panels import (
 from deltarule.backends.native.contraction.contraction import emit_contraction
 from deltarule.backends.native.contraction.packing import padded_stride
 from deltarule.backends.native.contraction.specification import ContractionSpec, Index
-from deltarule.backends.native.contraction.tiling import Plan, plan_contraction
+from deltarule.backends.native.contraction.tiling import Schedule, schedule_contraction
 from deltarule.backends.native.llvm.compiler import compile_modules
 from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.llvm.machine import Machine, core_count, host
@@ -51,10 +51,10 @@ class Runner:
 
     def __init__(self, spec: ContractionSpec, machine: Machine, team: Team) -> None:
         self.spec, self.team = spec, team
-        plan = plan_contraction(spec, machine, scratch=True)
-        if plan is None:
+        schedule = schedule_contraction(spec, machine, scratch=True)
+        if schedule is None:
             raise SystemExit("no tiles for this contraction")
-        self.plan: Plan = plan
+        self.schedule: Schedule = schedule
         start = time.perf_counter()
         self.library = compile_modules([self._module(machine)], machine, cache="off")
         self.compile_seconds = time.perf_counter() - start
@@ -63,7 +63,7 @@ class Runner:
             _array(self._reach(f"{operand}_stride", getattr(spec, f"{operand}_offset")))
             for operand in "abc"
         ]
-        scratch = [_array(plan.scratch_bytes // 4) for _ in range(team.threads)]
+        scratch = [_array(schedule.scratch_bytes // 4) for _ in range(team.threads)]
         self.memory = [*memory, *scratch]
         self.table = np.array(
             [
@@ -73,7 +73,7 @@ class Runner:
                     *part,
                     1,
                 ]
-                for place, part in enumerate(plan.split(team.threads))
+                for place, part in enumerate(schedule.split(team.threads))
             ],
             np.int64,
         )
@@ -95,7 +95,7 @@ class Runner:
     def _module(self, machine: Machine) -> str:
         module = Module(machine)
         text = emit_contraction(
-            self.spec, machine, "kernel", module=module, plan=self.plan
+            self.spec, machine, "kernel", module=module, schedule=self.schedule
         )
         module.add("kernel", text)
         e = Emitter(module)
@@ -243,7 +243,7 @@ def measure(line: Line, machine: Machine, team: Team, rounds: int) -> float:
     ]
     ours, theirs = (float(np.min(column)) for column in zip(*pairs, strict=True))
     rate, peer_rate = (line.spec.flops / value / 1e9 for value in (ours, theirs))
-    tile = f"{runner.plan.rows.largest()}x{runner.plan.columns.largest()}"
+    tile = f"{runner.schedule.rows.largest()}x{runner.schedule.columns.largest()}"
     milliseconds = runner.compile_seconds * 1e3
     rates = f"{rate:7.1f} {peer_rate:7.1f} {theirs / ours:7.2f}"
     print(f"{line.name:40} {rates} {tile:>7} {milliseconds:6.0f} ms", flush=True)

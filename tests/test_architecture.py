@@ -24,7 +24,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "src/deltarule/train/fitting/fit.py::fit": "twenty-five options, one a line in the signature",
     "src/deltarule/train/fitting/learning_rate_range.py::learning_rate_range": "as fit",
     "src/deltarule/train/many_models/fit_many.py::fit_many": "as fit",
-    "src/deltarule/backends/native/contraction/contraction.py::_row_blocks": "one loop nest",
+    "src/deltarule/backends/native/contraction/contraction.py::_emit_tiles": "one loop nest",
 }
 LONG_FILES = {
     "src/deltarule/explain/formula/algebra.py": "the constructors of all terms, each with its rules",

@@ -12,7 +12,7 @@ Modules in reading order, from the interface to single instructions:
 4. ``contraction/``: ``specification`` describes a contraction; ``products`` derives it from the loop IR; ``tiling`` is
    the schedule, ``contraction`` the outer loops, ``tile`` the micro-kernel, ``packing`` the copies of operands;
    ``simple`` is the fallback without tiles.
-5. ``mathematics/``: ``exponential``, ``trigonometry``, ``power`` and ``error_function`` on the vectors of ``lanes``.
+5. ``mathematics/``: ``exponential``, ``trigonometry``, ``power`` and ``error_function`` on the registers of ``vector``.
 6. ``llvm/``: ``emitter`` is the IR builder, ``module_partition`` splits modules for parallel compilation, ``compiler``
    generates machine code, ``object_cache`` stores it, ``machine`` describes the target.
 7. ``c/``: the loop IR as C source, for export and for reading.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deltarule.backends.native.contraction.contraction import emit_contraction
 from deltarule.backends.native.contraction.specification import ContractionSpec, Index
-from deltarule.backends.native.contraction.tiling import Plan, plan_contraction
+from deltarule.backends.native.contraction.tiling import Schedule, schedule_contraction
 from deltarule.backends.native.llvm.compiler import compile_modules, compile_objects
 from deltarule.backends.native.llvm.emitter import Emitter, Module, number
 from deltarule.backends.native.llvm.machine import TARGETS, Machine, host, runs_here
@@ -28,9 +28,9 @@ class Kernel:
 
     def __init__(self, spec, machine, epilogue=None, scratch=True):
         self.spec = spec
-        self.plan: Plan | None = plan_contraction(spec, machine, scratch)
+        self.schedule: Schedule | None = schedule_contraction(spec, machine, scratch)
         text = emit_contraction(
-            spec, machine, "kernel", epilogue, plan=self.plan, scratch=scratch
+            spec, machine, "kernel", epilogue, schedule=self.schedule, scratch=scratch
         )
         library = compile_modules(
             [f'target triple = "{machine.triple}"\n{text}'], machine, cache="off"
@@ -43,7 +43,7 @@ class Kernel:
 
     def __call__(self, a, b, c, context=None, part=None):
         rows = part or (0, self.spec.rows, 0, self.spec.columns)
-        size = self.plan.scratch_bytes if self.plan else 0
+        size = self.schedule.scratch_bytes if self.schedule else 0
         memory = np.full(
             size + 64, 0xFF, np.uint8
         )  # NaN: stale scratch must not leak into results
@@ -359,25 +359,25 @@ def test_panels(machine, spec, shape):
 
 def test_long_reduction_runs_in_blocks(machine):
     spec = matmul(5, 20, 2500)
-    plan = plan_contraction(spec, machine)
-    assert plan is not None and plan.reduce_block < 2500
+    schedule = schedule_contraction(spec, machine)
+    assert schedule is not None and schedule.reduce_block < 2500
     check(spec, machine)
 
 
 def test_colliding_rows_are_copied(machine):
     spec = matmul(30, 16 * machine.lanes("float32"), 1024)
-    plan = plan_contraction(spec, machine, scratch=True)
-    assert plan is not None and plan.pack_rows == (
+    schedule = schedule_contraction(spec, machine, scratch=True)
+    assert schedule is not None and schedule.pack_rows == (
         machine.name != "sse"
     )  # whose tiles have two rows
-    assert (plan.scratch_bytes > 0) == plan.pack_rows
+    assert (schedule.scratch_bytes > 0) == schedule.pack_rows
     check(spec, machine)
 
 
 def test_rows_of_the_second_factor_on_different_pages_are_copied(machine):
     spec = matmul(200, 1500, 40, transpose_a=True)
-    plan = plan_contraction(spec, machine, scratch=True)
-    assert plan is not None and plan.pack_columns
+    schedule = schedule_contraction(spec, machine, scratch=True)
+    assert schedule is not None and schedule.pack_columns
     check(spec, machine)
 
 
@@ -415,13 +415,13 @@ def test_strides_of_every_kind(machine, scratch):
         dtype="float64",
         accumulate=True,
     )
-    assert plan_contraction(spec, machine, scratch) is None
+    assert schedule_contraction(spec, machine, scratch) is None
     check(spec, machine, scratch)
 
 
 def test_without_scratch_a_transposed_factor_runs_as_loops(machine):
     spec = matmul(6, 9, 5, transpose_b=True)
-    assert plan_contraction(spec, machine) is None
+    assert schedule_contraction(spec, machine) is None
     check(spec, machine, scratch=False)
 
 
@@ -515,13 +515,13 @@ def _thread_case(name: str):
 def test_bits_are_equal_for_any_number_of_threads(machine, name, by):
     spec = _thread_case(name)
     kernel = Kernel(spec, machine, long_epilogue)
-    assert kernel.plan is not None
+    assert kernel.schedule is not None
     a, b, first = arrays(spec)
     bias = np.ones(256, np.float32)
     kernel(a, b, first, bias)
     for threads in (2, 3, 4):
         c = np.zeros_like(first)
-        parts = kernel.plan.split(threads, by)
+        parts = kernel.schedule.split(threads, by)
         crew = [
             threading.Thread(target=kernel, args=(a, b, c, bias, part))
             for part in parts
@@ -538,11 +538,11 @@ def test_bits_are_equal_for_any_number_of_threads(machine, name, by):
 
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 9))
 def test_splits_cover_every_element_once(m, n, parts):
-    plan = plan_contraction(matmul(m, n, 8), host())
-    assert plan is not None
+    schedule = schedule_contraction(matmul(m, n, 8), host())
+    assert schedule is not None
     for by in ("rows", "columns", "auto"):
         seen = np.zeros((m, n), int)
-        for row_begin, row_end, column_begin, column_end in plan.split(parts, by):
+        for row_begin, row_end, column_begin, column_end in schedule.split(parts, by):
             seen[row_begin:row_end, column_begin:column_end] += 1
         assert np.all(seen == 1)
 

@@ -19,7 +19,7 @@ from panels import (
 
 from deltarule.backends.native.contraction.contraction import (
     emit_contraction,
-    plan_contraction,
+    schedule_contraction,
 )
 from deltarule.backends.native.llvm.compiler import compile_modules
 from deltarule.backends.native.llvm.machine import TARGETS, host, runs_here
@@ -36,14 +36,14 @@ def machine(request):
 
 
 def run(spec, machine, a, b, c):
-    plan = plan_contraction(spec, machine, scratch=True)
-    assert plan is not None, "a layer must run as tiles"
-    text = emit_contraction(spec, machine, "kernel", plan=plan, scratch=True)
+    schedule = schedule_contraction(spec, machine, scratch=True)
+    assert schedule is not None, "a layer must run as tiles"
+    text = emit_contraction(spec, machine, "kernel", schedule=schedule, scratch=True)
     module = f'target triple = "{machine.triple}"\n{text}'
     call = compile_modules([module], machine, cache="off").function(
         "kernel", None, *TYPES
     )
-    memory = np.zeros(plan.scratch_bytes + 64, np.uint8)
+    memory = np.zeros(schedule.scratch_bytes + 64, np.uint8)
     scratch = memory.ctypes.data + -memory.ctypes.data % 64
     call(
         a.ctypes.data,

@@ -1,1 +1,1 @@
-"""Loop programs as C source."""
+"""Export of loop programs as C source."""

@@ -1,22 +1,22 @@
-"""The few functions that exported C code calls besides those of math.h, each written out where it is used."""
+"""Helper functions of exported C code besides math.h; each is included where it is used."""
 
 from __future__ import annotations
 
 HELPERS: dict[str, str] = {
     "dr_index": """
-/* An index inside 0 .. size - 1; one outside is reported and replaced by 0. */
+/* Checks that 0 <= index < size; an index out of range is reported and replaced by 0. */
 static int64_t dr_index(int64_t index, int64_t size) {
     if (index < 0 || index >= size) { if (!dr_status) dr_status = 1; return 0; }
     return index;
 }""",
     "dr_maximum": """
-/* The larger number; NaN if one of both is NaN. */
+/* The larger number; NaN if either is NaN. */
 static double dr_maximum(double a, double b) { return (a > b || a != a) ? a : b; }""",
     "dr_minimum": """
-/* The smaller number; NaN if one of both is NaN. */
+/* The smaller number; NaN if either is NaN. */
 static double dr_minimum(double a, double b) { return (a < b || a != a) ? a : b; }""",
     "dr_whole": """
-/* A float cut to a whole number in low .. high; NaN gives 0. */
+/* Truncates to an integer, saturating at low and high; NaN becomes 0. */
 static int64_t dr_whole(double x, int64_t low, int64_t high) {
     if (x != x) return 0;
     if (x <= (double)low) return low;
@@ -57,10 +57,10 @@ static double dr_random_double(int64_t seed, int64_t step, uint32_t stream, int6
 }""",
 }
 
-# Routines on whole arrays, for elements of type T (N is appended to the name); W is double for floats.
+# Whole-array routines for elements of type T (N is the suffix of the name); W is the accumulator, double for floats.
 ROUTINES: dict[str, str] = {
     "argsort": """
-/* Stable positions that sort columns of keys (outer, n, inner) along n; NaN last. */
+/* Stable argsort of columns of keys (outer, n, inner) along n; NaN last. */
 static void dr_argsort_N(const T *keys, int64_t *result, int64_t *work, int64_t outer, int64_t n, int64_t inner) {
     for (int64_t item = 0; item < outer * inner; ++item) {
         const T *key = keys + item / inner * n * inner + item % inner;
@@ -89,7 +89,7 @@ static void dr_argsort_N(const T *keys, int64_t *result, int64_t *work, int64_t 
     }
 }""",
     "cumulative_sum": """
-/* Running sums of columns (outer, n, inner) along n, added up in type W. */
+/* Cumulative sums of columns (outer, n, inner) along n, accumulated in type W. */
 static void dr_cumulative_sum_N(const T *x, T *result, int64_t outer, int64_t n, int64_t inner) {
     for (int64_t item = 0; item < outer * inner; ++item) {
         const int64_t start = item / inner * n * inner + item % inner;
@@ -101,7 +101,7 @@ static void dr_cumulative_sum_N(const T *x, T *result, int64_t outer, int64_t n,
     }
 }""",
     "eliminate": """
-/* Bring an n by n matrix to upper triangular form with partial pivoting, and m columns of a right side with it. */
+/* Gaussian elimination with partial pivoting of an n by n matrix and m columns of a right-hand side. */
 static void dr_eliminate_N(T *a, T *right, int64_t n, int64_t m) {
     for (int64_t k = 0; k < n; ++k) {
         int64_t pivot = k;
@@ -119,7 +119,7 @@ static void dr_eliminate_N(T *a, T *right, int64_t n, int64_t m) {
     }
 }""",
     "solve": """
-/* X = A^-1 B for each of a batch. */
+/* X = A^-1 B for each item of a batch. */
 static void dr_solve_N(const T *a, const T *b, T *x, T *work, int64_t batch, int64_t n, int64_t m) {
     for (int64_t item = 0; item < batch; ++item, a += n * n, b += n * m, x += n * m) {
         memcpy(work, a, sizeof(T) * (size_t)(n * n));
@@ -135,7 +135,7 @@ static void dr_solve_N(const T *a, const T *b, T *x, T *work, int64_t batch, int
     }
 }""",
     "log_determinant": """
-/* ln |det A| for each of a batch. */
+/* ln |det A| for each item of a batch. */
 static void dr_log_determinant_N(const T *a, T *result, T *work, int64_t batch, int64_t n, int64_t m) {
     for (int64_t item = 0; item < batch; ++item, a += n * n) {
         memcpy(work, a, sizeof(T) * (size_t)(n * n));
@@ -145,7 +145,7 @@ static void dr_log_determinant_N(const T *a, T *result, T *work, int64_t batch, 
     }
 }""",
     "cholesky": """
-/* The lower L with L L^T = A for each of a batch. */
+/* The lower triangular L with L L^T = A for each item of a batch. */
 static void dr_cholesky_N(const T *a, T *lower, int64_t batch, int64_t n, int64_t m) {
     (void)m;
     for (int64_t item = 0; item < batch; ++item, a += n * n, lower += n * n) {

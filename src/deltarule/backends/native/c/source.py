@@ -1,6 +1,6 @@
-"""Loop programs as C: one readable file without dependencies, with the weights in it if they are given.
+"""Export of loop programs as C: one readable file without dependencies, optionally with the weights.
 
-The same loops that the native engine compiles, written for people: no vectors, no threads, C99 and math.h.
+The file contains the loops that the native backend compiles, without vectors and threads, in C99 with math.h.
 """
 
 from __future__ import annotations
@@ -85,17 +85,21 @@ def c_source(
     name: str = "predict",
     constants: Mapping[Node, Array] | None = None,
 ) -> str:
-    """Return a C file with the function ``int name(inputs…, outputs…)``; it returns 0, or what was wrong.
+    """Return a C file with the function ``int name(inputs…, outputs…)``.
 
-    Inputs with a value in ``constants`` (the weights) are written into the file; the others, and the outputs, are
-    arguments: row-major arrays. 1 means an index outside its range, 2 a singular, 3 an indefinite matrix, 4 a value
-    that a check refuses.
+    Arguments are row-major arrays. The function returns 0 on success, 1 for an index out of range, 2 for a singular
+    matrix, 3 for an indefinite matrix, 4 for a failed check.
+
+    Args:
+        program: The program.
+        name: Name of the function.
+        constants: Values of inputs (the weights) that become constants of the file.
     """
-    return _File(program, name, constants or {}).text()
+    return _CFile(program, name, constants or {}).text()
 
 
-class _File:
-    """Writes one file."""
+class _CFile:
+    """Writer of a C file."""
 
     def __init__(
         self, program: Program, name: str, constants: Mapping[Node, Array]
@@ -116,7 +120,7 @@ class _File:
         return candidate
 
     def text(self) -> str:
-        """Return the whole file."""
+        """Return the text of the file."""
         body = [
             self._statement(statement) for statement in self._lowered.program.statements
         ]
@@ -168,7 +172,7 @@ class _File:
         if isinstance(statement, Routine):
             return self._routine(statement)
         reduce = statement.reduce if isinstance(statement, Nest | Contraction) else ()
-        point = _Point(self, statement, reduce)
+        point = _LoopBody(self, statement, reduce)
         lines = [f"    /* {statement.label} */"]
         depth = 1
         if isinstance(statement, Scatter):
@@ -203,7 +207,7 @@ class _File:
         return f"    dr_{statement.kind}_{suffix}({', '.join([*names, *sizes])});"
 
     def helper(self, name: str) -> str:
-        """Make sure that a helper is in the file; return its name."""
+        """Include a helper in the file; return its name."""
         self._helpers.setdefault(name, HELPERS[name])
         return name
 
@@ -212,11 +216,11 @@ class _File:
         return self._names[buffer]
 
 
-class _Point:
-    """Writes what happens at one point of the loops of a statement."""
+class _LoopBody:
+    """Writer of the loop body of a statement."""
 
     def __init__(
-        self, file: _File, statement: Statement, reduce: tuple[Axis, ...]
+        self, file: _CFile, statement: Statement, reduce: tuple[Axis, ...]
     ) -> None:
         self._file, self._statement, self._reduce = file, statement, reduce
         self._axes = {
@@ -228,7 +232,7 @@ class _Point:
         self._count = 0
 
     def loop(self, axis: Axis) -> str:
-        """Return the head of a loop."""
+        """Return the header of a loop."""
         name = self._axes[axis]
         return f"for (int64_t {name} = 0; {name} < {axis.extent}; ++{name}) {{"
 
@@ -246,11 +250,13 @@ class _Point:
         if isinstance(statement, Nest):
             for number, reduction in enumerate(statement.reductions):
                 found += self._reduction(number, reduction)
-        found += self._shared([store.value for store in statement.stores])
+        found += self._common_subexpressions(
+            [store.value for store in statement.stores]
+        )
         sign = "+=" if isinstance(statement, Scatter) else "="
         for store in statement.stores:
             target = f"{self._file.name(store.buffer)}[{self._index(store.index)}]"
-            found.append(f"{target} {sign} {self._bare(store.value)};")
+            found.append(f"{target} {sign} {self._without_parentheses(store.value)};")
         return found
 
     def _reduction(self, number: int, reduction: Reduction) -> list[str]:
@@ -259,8 +265,8 @@ class _Point:
             (dtype if reduction.kind != "sum" else reduction.accumulator).name
         ]
         before = dict(self._texts)
-        body = self._shared([reduction.value])
-        value = self._bare(reduction.value)
+        body = self._common_subexpressions([reduction.value])
+        value = self._without_parentheses(reduction.value)
         self._texts = before
         if reduction.kind == "sum":
             opening, step = [f"{held} {result} = 0;"], [f"{result} += {value};"]
@@ -298,8 +304,8 @@ class _Point:
 
     # ------------------------------------------------------------------ expressions
 
-    def _shared(self, roots: list[Expr]) -> list[str]:
-        """Return lines that name what occurs more than once (never what a condition protects)."""
+    def _common_subexpressions(self, roots: list[Expr]) -> list[str]:
+        """Return definitions of common subexpressions, except for guarded ones."""
         order = everything(roots)
         protected = {
             part
@@ -322,15 +328,15 @@ class _Point:
             ):
                 self._count += 1
                 lines.append(
-                    f"const {_TYPES[expr.dtype.name]} v{self._count} = {self._bare(expr)};"
+                    f"const {_TYPES[expr.dtype.name]} v{self._count} = {self._without_parentheses(expr)};"
                 )
                 self._texts[expr] = f"v{self._count}"
         return lines
 
     def _count_of_text(self, expr: Expr) -> int:
-        return len(self._bare(expr)) if isinstance(expr, Apply) else 0
+        return len(self._without_parentheses(expr)) if isinstance(expr, Apply) else 0
 
-    def _bare(self, expr: Expr) -> str:
+    def _without_parentheses(self, expr: Expr) -> str:
         """Return an expression without its outermost parentheses."""
         text = self._text(expr)
         depth = 0
@@ -458,7 +464,7 @@ def _lowest(dtype: DType) -> Scalar:
 
 
 def _number(value: Scalar, dtype: DType) -> str:
-    """Return a C constant that holds a number exactly."""
+    """Return a C literal with the exact value of a number."""
     if dtype is BOOL:
         return "true" if value else "false"
     if dtype.is_float:

@@ -1,1 +1,1 @@
-"""Contractions: matrix products and convolutions as tiled kernels."""
+"""Contractions: matrix products and convolutions as packed, register-blocked kernels."""

@@ -1,14 +1,15 @@
-"""Contractions as LLVM IR: every matrix product, convolution and gradient of them, in one loop nest.
+"""Contractions as LLVM IR: matrix products and convolutions with their gradients, in one blocked loop nest.
 
-``emit_contraction`` writes a function that computes a range of rows and columns. Matrix products (transposed,
-batched), convolution forward, its input gradient and its weight gradient are all instances (implicit matrix
-product, channels last). The schedule is in :mod:`tiling`, the innermost code in :mod:`tile`::
+``emit_contraction`` emits a function that computes a range of rows and columns. Matrix products (transposed, batched),
+convolutions, their input gradients and their weight gradients are all instances (implicit GEMM, channels last). The
+structure is that of GotoBLAS and BLIS (Goto and van de Geijn 2008): a macro-kernel of loops around a micro-kernel. The
+schedule is in :mod:`tiling`, the micro-kernel in :mod:`tile`::
 
-    for a block of the reduction            (so that what one pass touches stays in cache)
+    for a block of the reduction            (cache blocking)
         for a block of rows
-            for a tile of columns               (B copied to scratch if its columns are not contiguous)
+            for a tile of columns               (B is packed if its columns are not contiguous)
                 for a tile of rows in the block
-                    tile: rows × vectors of accumulators, epilogue after the last block
+                    micro-kernel: rows × vectors of accumulators, epilogue after the last block
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ from deltarule.backends.native.contraction.tile import (
     emit_tile,
 )
 from deltarule.backends.native.contraction.tiling import (
-    AxisPlan,
-    Plan,
-    plan_contraction,
+    AxisTiling,
+    Schedule,
+    schedule_contraction,
 )
 from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.llvm.machine import Machine
@@ -54,7 +55,7 @@ __all__ = [
     "Index",
     "emit_contraction",
     "emit_simple_contraction",
-    "plan_contraction",
+    "schedule_contraction",
 ]
 
 
@@ -64,68 +65,84 @@ def emit_contraction(
     name: str,
     epilogue: Epilogue | None = None,
     module: Module | None = None,
-    plan: Plan | None = None,
+    schedule: Schedule | None = None,
     scratch: bool = False,
 ) -> str:
     """Return the IR of ``void @name(A, B, C, context, row_begin, row_end, column_begin, column_end)``.
 
-    With ``scratch`` a last argument points to ``plan.scratch_bytes`` of memory at 64 bytes, one for each
-    concurrent call; transposed operands then run as tiles too.
+    The function computes the elements of the ranges, whose bounds must be among ``schedule.row_boundaries()`` and
+    ``schedule.column_boundaries()`` (any ranges without a schedule). Calls for disjoint ranges may run concurrently;
+    the result does not depend on how the ranges are divided, to the bit.
 
-    It computes the elements of the ranges, whose bounds must be among ``plan.row_boundaries()`` and
-    ``plan.column_boundaries()`` (any range for a spec without a plan). Calls for disjoint ranges may run at the
-    same time, and give the same bits however the ranges are cut. What an epilogue needs beyond the function
-    itself goes to ``module``; without one, it is part of the text. Raises nothing for any legal spec: one that
-    no tile fits runs as simple loops.
+    Args:
+        spec: The contraction; one that cannot be tiled is computed by simple loops.
+        machine: The compilation target.
+        name: Name of the function.
+        epilogue: Operation on the finished results.
+        module: Module for the definitions that the function refers to; by default they precede it in the text.
+        schedule: The schedule; by default that of ``schedule_contraction``.
+        scratch: Whether the function has a further argument, scratch memory of ``schedule.scratch_bytes`` aligned to
+            64 bytes, separate for each concurrent call; operands can then be packed.
     """
-    shared = module if module is not None else Module(machine)
-    schedule = plan if plan is not None else plan_contraction(spec, machine, scratch)
+    definitions = module if module is not None else Module(machine)
+    schedule = (
+        schedule
+        if schedule is not None
+        else schedule_contraction(spec, machine, scratch)
+    )
     text = (
-        emit_simple_contraction(spec, shared, name, epilogue, scratch)
+        emit_simple_contraction(spec, definitions, name, epilogue, scratch)
         if schedule is None
-        else _Driver(schedule, name, shared, epilogue).text()
+        else _MacroKernel(schedule, name, definitions, epilogue).text()
     )
     return (
-        text if module is not None else "\n".join([*shared.definitions.values(), text])
+        text
+        if module is not None
+        else "\n".join([*definitions.definitions.values(), text])
     )
 
 
-class _Driver:
-    """Writes the loops around the tiles of one contraction."""
+class _MacroKernel:
+    """Emitter of the macro-kernel of a contraction: the loops around the micro-kernels."""
 
     def __init__(
-        self, plan: Plan, name: str, module: Module, epilogue: Epilogue | None
+        self, schedule: Schedule, name: str, module: Module, epilogue: Epilogue | None
     ) -> None:
-        self.plan, self.name, self.module, self.epilogue = plan, name, module, epilogue
-        self.spec = plan.spec
+        self.schedule, self.name, self.module, self.epilogue = (
+            schedule,
+            name,
+            module,
+            epilogue,
+        )
+        self.spec = schedule.spec
         self.dtype = self.spec.dtype
-        self.width = plan.columns.width
+        self.width = schedule.columns.width
         self.emitter = Emitter(module)
 
     def text(self) -> str:
-        """Return the tile functions and the driver."""
+        """Return the micro-kernels, the packing functions and the macro-kernel."""
         tiles = [
-            self._tile(r, c)
-            for r in range(len(self.plan.rows.segments))
-            for c in range(len(self.plan.columns.segments))
+            self._micro_kernel(r, c)
+            for r in range(len(self.schedule.rows.segments))
+            for c in range(len(self.schedule.columns.segments))
         ]
-        self._write()
-        signature = SIGNATURE + (SCRATCH if self.plan.scratch else "")
+        self._emit_batches()
+        signature = SIGNATURE + (SCRATCH if self.schedule.scratch else "")
         return "\n".join(
             [
                 *tiles,
-                *self._packs(),
+                *self._packing_functions(),
                 self.emitter.function(f"void @{self.name}({signature})"),
             ]
         )
 
-    def _packs(self) -> list[str]:
-        """Return the functions that copy operands."""
-        plan, found = self.plan, []
-        if plan.pack_columns:
-            stride = plan.columns.levels[-1].b
-            for place, segment in enumerate(plan.columns.segments):
-                vectors = plan.columns.lanes(segment)
+    def _packing_functions(self) -> list[str]:
+        """Return the packing functions."""
+        schedule, found = self.schedule, []
+        if schedule.pack_columns:
+            stride = schedule.columns.levels[-1].b
+            for place, segment in enumerate(schedule.columns.segments):
+                vectors = schedule.columns.offsets(segment)
                 name = f"{self.name}.columns{place}"
                 found.append(
                     emit_pack_columns(
@@ -134,63 +151,71 @@ class _Driver:
                         self.dtype,
                         vectors,
                         stride,
-                        plan.reduce,
+                        schedule.reduce,
                         self.width,
                     )
                 )
-        if plan.pack_rows:
-            name, stride = f"{self.name}.rows", plan.rows.levels[0].a
+        if schedule.pack_rows:
+            name, stride = f"{self.name}.rows", schedule.rows.levels[0].a
             found.append(
                 emit_pack_rows(
-                    self.module, name, self.dtype, stride, plan.padded, self.width
+                    self.module, name, self.dtype, stride, schedule.padded, self.width
                 )
             )
         return found
 
-    def _tile_name(self, row_segment: int, column_segment: int) -> str:
+    def _micro_kernel_name(self, row_segment: int, column_segment: int) -> str:
         return f"{self.name}.tile{row_segment}.{column_segment}"
 
-    def _tile(self, row_segment: int, column_segment: int) -> str:
-        plan = self.plan
-        divisor = math.gcd(plan.reduce[0].extent, plan.reduce_block)
-        rows = plan.rows.lanes(plan.rows.segments[row_segment])
-        vectors = plan.columns.lanes(plan.columns.segments[column_segment])
-        reduce = plan.reduce
-        if plan.pack_columns:
+    def _micro_kernel(self, row_segment: int, column_segment: int) -> str:
+        schedule = self.schedule
+        divisor = math.gcd(schedule.reduce[0].extent, schedule.reduce_block)
+        rows = schedule.rows.offsets(schedule.rows.segments[row_segment])
+        vectors = schedule.columns.offsets(schedule.columns.segments[column_segment])
+        reduce = schedule.reduce
+        if schedule.pack_columns:
             reduce = packed_reduce(reduce, len(vectors) * self.width)
             vectors = packed_columns(vectors, self.width)
-        if plan.pack_rows:
-            rows = tuple(replace(row, a=row.position * plan.padded) for row in rows)
-        several = plan.reduce_block < plan.reduce[0].extent
+        if schedule.pack_rows:
+            rows = tuple(replace(row, a=row.position * schedule.padded) for row in rows)
+        multi_pass = schedule.reduce_block < schedule.reduce[0].extent
         depth, adds = self.spec.depth, self.spec.accumulate
         tile = Tile(
-            self.dtype, self.width, rows, vectors, reduce, divisor, several, adds, depth
+            self.dtype,
+            self.width,
+            rows,
+            vectors,
+            reduce,
+            divisor,
+            multi_pass,
+            adds,
+            depth,
         )
-        name = self._tile_name(row_segment, column_segment)
+        name = self._micro_kernel_name(row_segment, column_segment)
         return emit_tile(
             self.module, name, tile, self.epilogue, empty=self.spec.depth == 0
         )
 
-    def _write(self) -> None:
-        e, plan, spec = self.emitter, self.plan, self.spec
-        rows_some = e.compare("slt", "%row_begin", "%row_end")
-        columns_some = e.compare("slt", "%column_begin", "%column_end")
-        with e.when(e.binary("and", "bool", rows_some, columns_some)):
+    def _emit_batches(self) -> None:
+        e, schedule, spec = self.emitter, self.schedule, self.spec
+        has_rows = e.compare("slt", "%row_begin", "%row_end")
+        has_columns = e.compare("slt", "%column_begin", "%column_end")
+        with e.when(e.binary("and", "bool", has_rows, has_columns)):
             a = e.address(self.dtype, "%A", spec.a_offset)
             b = e.address(self.dtype, "%B", spec.b_offset)
             c = e.address(self.dtype, "%C", spec.c_offset)
-            if not plan.batch:
-                self._passes(a, b, c, "0", "0", "%row_begin", "%row_end")
+            if not schedule.batch:
+                self._emit_reduction_blocks(a, b, c, "0", "0", "%row_begin", "%row_end")
             else:
                 row = e.variable("%row_begin")
-                size = plan.rows.size
+                size = schedule.rows.size
                 with e.repeat_while(row, "%row_end") as current:
                     batch = e.divide(current, size)
                     start = e.multiply(batch, size)
                     end = e.minimum("%row_end", e.add(start, size))
-                    offsets = offsets_of(e, plan.batch, batch)
+                    offsets = offsets_of(e, schedule.batch, batch)
                     e.set(row, end)
-                    self._passes(
+                    self._emit_reduction_blocks(
                         e.address(self.dtype, a, offsets.a),
                         e.address(self.dtype, b, offsets.b),
                         c,
@@ -201,15 +226,15 @@ class _Driver:
                     )
         e.emit("ret void")
 
-    def _passes(
+    def _emit_reduction_blocks(
         self, a: str, b: str, c: str, c_batch: str, row_base: str, begin: str, end: str
     ) -> None:
-        """Write the loop over blocks of the reduction."""
-        e, plan = self.emitter, self.plan
-        outer = plan.reduce[0]
+        """Emit the loop over blocks of the reduction."""
+        e, schedule = self.emitter, self.schedule
+        outer = schedule.reduce[0]
         begins_with = LOAD_RESULT if self.spec.accumulate else 0
-        if plan.reduce_block >= outer.extent:
-            self._row_blocks(
+        if schedule.reduce_block >= outer.extent:
+            self._emit_tiles(
                 a,
                 b,
                 c,
@@ -221,12 +246,12 @@ class _Driver:
                 str(begins_with | FINISH),
             )
             return
-        with e.loop(0, outer.extent, plan.reduce_block) as k:
+        with e.loop(0, outer.extent, schedule.reduce_block) as k:
             rest = e.assign(f"sub i64 {outer.extent}, {k}")
-            count = e.minimum(rest, plan.reduce_block)
+            count = e.minimum(rest, schedule.reduce_block)
             is_first, is_last = (
                 e.compare("eq", k, 0),
-                e.compare("sle", rest, plan.reduce_block),
+                e.compare("sle", rest, schedule.reduce_block),
             )
             start = e.assign(
                 f"select i1 {is_first}, i64 {begins_with}, i64 {LOAD_RESULT}"
@@ -236,11 +261,11 @@ class _Driver:
             )
             a_block = e.address(self.dtype, a, e.multiply(k, outer.a))
             b_block = e.address(self.dtype, b, e.multiply(k, outer.b))
-            self._row_blocks(
+            self._emit_tiles(
                 a_block, b_block, c, c_batch, row_base, begin, end, count, mode
             )
 
-    def _row_blocks(
+    def _emit_tiles(
         self,
         a: str,
         b: str,
@@ -252,8 +277,8 @@ class _Driver:
         count: str,
         mode: str,
     ) -> None:
-        """Write the loops over blocks of rows, tiles of columns, and tiles of rows."""
-        e, plan = self.emitter, self.plan
+        """Emit the loops over blocks of rows, tiles of columns, and tiles of rows."""
+        e, schedule = self.emitter, self.schedule
         block, following, column, row = (
             e.variable(begin),
             e.variable(begin),
@@ -263,17 +288,19 @@ class _Driver:
         tiles_left = e.variable(0)
         with e.repeat_while(block, end) as block_begin:
             a_copy = (
-                self._copy_rows(a, block_begin, end, count) if plan.pack_rows else ""
+                self._pack_rows(a, block_begin, end, count)
+                if schedule.pack_rows
+                else ""
             )
             e.set(column, "%column_begin")
             with e.repeat_while(column, "%column_end") as first_column:
-                column_position, columns = _locate(e, plan.columns, first_column)
+                column_position, columns = _locate(e, schedule.columns, first_column)
                 b_tile = e.address(self.dtype, b, columns.b)
-                if plan.pack_columns:
-                    b_tile = self._copy_columns(b_tile, column_position, count)
+                if schedule.pack_columns:
+                    b_tile = self._pack_columns(b_tile, column_position, count)
                 c_column = e.add(c_batch, columns.c)
                 e.set(row, block_begin)
-                e.set(tiles_left, plan.row_block)
+                e.set(tiles_left, schedule.row_block)
                 head, body, done = (
                     e.fresh_label(hint) for hint in ("tiles", "body", "done")
                 )
@@ -286,10 +313,10 @@ class _Driver:
                 )
                 e.label(body)
                 e.set(tiles_left, e.add(left, -1))
-                row_position, rows = _locate(e, plan.rows, first_row)
-                if plan.pack_rows:
+                row_position, rows = _locate(e, schedule.rows, first_row)
+                if schedule.pack_rows:
                     within = e.multiply(
-                        e.assign(f"sub i64 {first_row}, {block_begin}"), plan.padded
+                        e.assign(f"sub i64 {first_row}, {block_begin}"), schedule.padded
                     )
                     a_tile = e.address(self.dtype, a_copy, within)
                 else:
@@ -301,35 +328,35 @@ class _Driver:
                     f"i64 {whole_row}, i64 {first_column}, i64 {count}, i64 {mode}"
                 )
                 e.emit(
-                    f"call void {self._tile_function(row_position, column_position)}({arguments})"
+                    f"call void {self._select_micro_kernel(row_position, column_position)}({arguments})"
                 )
-                e.set(row, e.add(first_row, _extent(e, plan.rows, row_position)))
+                e.set(row, e.add(first_row, _extent(e, schedule.rows, row_position)))
                 e.branch(head)
                 e.label(done)
                 e.set(following, first_row)
                 e.set(
                     column,
-                    e.add(first_column, _extent(e, plan.columns, column_position)),
+                    e.add(first_column, _extent(e, schedule.columns, column_position)),
                 )
             e.set(block, e.get(following))
 
-    def _copy_rows(self, a: str, begin: str, end: str, count: str) -> str:
-        """Copy a block of rows of A to scratch memory; return the copy's address."""
-        e, plan = self.emitter, self.plan
-        most = plan.packed_rows_elements // plan.padded
+    def _pack_rows(self, a: str, begin: str, end: str, count: str) -> str:
+        """Pack a block of rows of A to scratch memory; return its address."""
+        e, schedule = self.emitter, self.schedule
+        most = schedule.packed_rows_elements // schedule.padded
         rows = e.minimum(e.assign(f"sub i64 {end}, {begin}"), most)
-        source = e.address(self.dtype, a, e.multiply(begin, plan.rows.levels[0].a))
+        source = e.address(self.dtype, a, e.multiply(begin, schedule.rows.levels[0].a))
         e.emit(
             f"call void @{self.name}.rows(ptr {source}, ptr %scratch, i64 {rows}, i64 {count})"
         )
         return "%scratch"
 
-    def _copy_columns(self, b: str, position: str, count: str) -> str:
-        """Copy a tile of columns of B to scratch memory; return the copy's address."""
-        e, plan = self.emitter, self.plan
-        copy = e.address(self.dtype, "%scratch", plan.packed_rows_elements)
+    def _pack_columns(self, b: str, position: str, count: str) -> str:
+        """Pack a tile of columns of B to scratch memory; return its address."""
+        e, schedule = self.emitter, self.schedule
+        copy = e.address(self.dtype, "%scratch", schedule.packed_rows_elements)
         function = f"@{self.name}.columns0"
-        for place, segment in enumerate(plan.columns.segments[1:], start=1):
+        for place, segment in enumerate(schedule.columns.segments[1:], start=1):
             reached = e.compare("sge", position, segment.first)
             function = e.assign(
                 f"select i1 {reached}, ptr @{self.name}.columns{place}, ptr {function}"
@@ -337,16 +364,16 @@ class _Driver:
         e.emit(f"call void {function}(ptr {b}, ptr {copy}, i64 {count})")
         return copy
 
-    def _tile_function(self, row_position: str, column_position: str) -> str:
-        """Return a register with the address of the function for the tile at this position."""
-        e, plan = self.emitter, self.plan
+    def _select_micro_kernel(self, row_position: str, column_position: str) -> str:
+        """Return a register with the address of the micro-kernel for the tile at this position."""
+        e, schedule = self.emitter, self.schedule
         chosen = ""
-        for r, row_segment in enumerate(plan.rows.segments):
-            of_row = f"@{self._tile_name(r, 0)}"
-            for c, column_segment in enumerate(plan.columns.segments[1:], start=1):
+        for r, row_segment in enumerate(schedule.rows.segments):
+            of_row = f"@{self._micro_kernel_name(r, 0)}"
+            for c, column_segment in enumerate(schedule.columns.segments[1:], start=1):
                 reached = e.compare("sge", column_position, column_segment.first)
                 of_row = e.assign(
-                    f"select i1 {reached}, ptr @{self._tile_name(r, c)}, ptr {of_row}"
+                    f"select i1 {reached}, ptr @{self._micro_kernel_name(r, c)}, ptr {of_row}"
                 )
             if chosen:
                 reached = e.compare("sge", row_position, row_segment.first)
@@ -355,8 +382,8 @@ class _Driver:
         return chosen
 
 
-def _locate(e: Emitter, axis: AxisPlan, index: str) -> tuple[str, Offsets]:
-    """Return the position of an element in the blocked level of an axis, and where it lies in the operands."""
+def _locate(e: Emitter, axis: AxisTiling, index: str) -> tuple[str, Offsets]:
+    """Return the position of an element in the blocked level of an axis, and its offsets in the operands."""
     outer = axis.levels[: axis.blocked]
     group = e.divide(index, axis.group) if outer else "0"
     rest = e.modulo(index, axis.group) if outer else index
@@ -370,8 +397,8 @@ def _locate(e: Emitter, axis: AxisPlan, index: str) -> tuple[str, Offsets]:
     )
 
 
-def _extent(e: Emitter, axis: AxisPlan, position: str) -> str:
-    """Return how many elements of the axis the tile at a position covers."""
+def _extent(e: Emitter, axis: AxisTiling, position: str) -> str:
+    """Return the number of elements of the axis in the tile at a position."""
     chosen = str(axis.elements(axis.segments[0]))
     for segment in axis.segments[1:]:
         reached = e.compare("sge", position, segment.first)

@@ -1,9 +1,9 @@
-"""Copies of operands into scratch memory, where strides would otherwise spoil a contraction.
+"""Packing: copies of operands in scratch memory with strides that suit the caches and vector loads.
 
-*Columns*: if B's columns are not contiguous (a transposed factor, a weight in panels read backwards), or if its rows
-lie pages apart, each tile of columns is copied as ``[depth][vectors · width]`` before its rows are swept; square
-blocks are transposed in registers. *Rows*: if the rows of A lie a multiple of 2 KiB apart, they fall into the same
-cache sets; a block of rows is copied to a padded stride.
+*Columns*: if the columns of B are not contiguous (a transposed factor, or a weight in panels along another axis), or if
+its rows are on different pages, each tile of columns is packed as ``[depth][vectors · width]`` before the loop over its
+row tiles; square blocks are transposed in registers. *Rows*: if the rows of A are a multiple of 2 KiB apart, they map
+to the same cache sets; a block of rows is copied with a padded stride.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from deltarule.backends.native.contraction.tiling import Lane, Level
+from deltarule.backends.native.contraction.tiling import Level, TileOffset
 from deltarule.backends.native.llvm.emitter import Emitter, Module, type_of
 from deltarule.backends.native.llvm.machine import element_bytes
 
-PADDING = 16  # elements added to a row
+PADDING = 16  # elements added to the stride of a row
 
 
-def packed_columns(vectors: Sequence[Lane], width: int) -> tuple[Lane, ...]:
-    """Return where the vectors of a packed column tile lie."""
+def packed_columns(vectors: Sequence[TileOffset], width: int) -> tuple[TileOffset, ...]:
+    """Return the offsets of the vectors in a packed column tile."""
     return tuple(
-        Lane(v.position, v.a, place * width, v.c, v.lanes)
+        TileOffset(v.position, v.a, place * width, v.c, v.lanes)
         for place, v in enumerate(vectors)
     )
 
 
 def packed_reduce(reduce: Sequence[Level], row: int) -> tuple[Level, ...]:
-    """Return the reduce levels with B's strides of a packed tile whose rows have ``row`` elements."""
+    """Return the reduce levels with the strides of B in a packed tile with rows of ``row`` elements."""
     levels: list[Level] = []
     for level in reversed(reduce):
         levels.append(Level(level.extent, level.a, row))
@@ -39,7 +39,7 @@ def emit_pack_columns(
     module: Module,
     name: str,
     dtype: str,
-    vectors: Sequence[Lane],
+    vectors: Sequence[TileOffset],
     stride: int,
     reduce: Sequence[Level],
     width: int,
@@ -67,7 +67,7 @@ def emit_pack_columns(
 def _pack_level(
     e: Emitter,
     dtype: str,
-    vectors: Sequence[Lane],
+    vectors: Sequence[TileOffset],
     stride: int,
     levels: Sequence[tuple[Level, Level]],
     width: int,
@@ -127,7 +127,7 @@ def _pack_level(
 
 
 def _add_gather(module: Module, dtype: str, width: int) -> str:
-    """Add a function that collects the lanes of one vector (zeros behind the valid ones)."""
+    """Add a function that gathers the lanes of a vector, padded with zeros."""
     name = f"pack.gather.{dtype}.{width}"
     e = Emitter(module)
     zero = "zeroinitializer" if width > 1 else "0.0"
@@ -146,7 +146,7 @@ def _add_gather(module: Module, dtype: str, width: int) -> str:
 
 
 def _add_transpose(module: Module, dtype: str, width: int) -> str:
-    """Add a function that copies a square block of ``width`` vectors, transposed."""
+    """Add a function that transposes a square block of ``width`` vectors."""
     name = f"pack.transpose.{dtype}.{width}"
     if name in module:
         return name
@@ -173,9 +173,9 @@ def _add_transpose(module: Module, dtype: str, width: int) -> str:
 
 
 def transposed(e: Emitter, dtype: str, rows: Sequence[str]) -> list[str]:
-    """Return the columns of a square block that is held as rows in registers (a power of two of them).
+    """Transpose a square block of rows in registers, whose number is a power of two.
 
-    Stage s swaps, for each pair of rows i and i + s, the lanes that differ in bit s of their number.
+    Stage s exchanges, for each pair of rows i and i + s, the lanes whose numbers differ in bit s.
     """
     width = len(rows)
     kind = type_of(dtype, width)
@@ -204,7 +204,7 @@ def transposed(e: Emitter, dtype: str, rows: Sequence[str]) -> list[str]:
 def emit_pack_rows(
     module: Module, name: str, dtype: str, stride: int, padded: int, width: int
 ) -> str:
-    """Return ``void @name(ptr a, ptr scratch, i64 rows, i64 count)``: rows of ``count`` elements, padded apart."""
+    """Return ``void @name(ptr a, ptr scratch, i64 rows, i64 count)``, which copies rows to a padded stride."""
     e = Emitter(module)
     with e.loop(0, "%rows") as row:
         source = e.address(dtype, "%a", e.multiply(row, stride))
@@ -226,7 +226,7 @@ def emit_pack_rows(
 
 
 def collides(stride: int, dtype: str) -> bool:
-    """Return whether rows this many elements apart fall into few cache sets.
+    """Return whether rows with this stride in elements map to few cache sets.
 
     >>> collides(2048, "float32"), collides(784, "float32")
     (True, False)
@@ -235,7 +235,7 @@ def collides(stride: int, dtype: str) -> bool:
 
 
 def padded_stride(extent: int, dtype: str) -> int:
-    """Return a row stride of at least ``extent`` that is a whole number of cache lines and spreads over the sets.
+    """Return a row stride of at least ``extent``, a multiple of the cache line that avoids set conflicts.
 
     >>> padded_stride(784, "float32"), padded_stride(2048, "float32")
     (784, 2064)

@@ -1,4 +1,4 @@
-"""Contractions of the loop IR as tiled kernels: the roles of their operands, and what is done to finished values."""
+"""Contractions of the loop IR as tiled kernels: the roles of the operands, and the epilogue on finished results."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from deltarule.backends.native.contraction.contraction import (
     ContractionSpec,
     Index,
     emit_contraction,
-    plan_contraction,
+    schedule_contraction,
 )
-from deltarule.backends.native.contraction.tiling import Plan, levels_of
+from deltarule.backends.native.contraction.tiling import Schedule, levels_of
 from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.loops.expressions import ExpressionEmitter, Value
 from deltarule.graph.op import Op
@@ -29,24 +29,24 @@ from deltarule.lower.loops import (
 )
 
 FIRST_POINTER = (
-    1  # word of a contraction's context where the addresses of its buffers begin
+    1  # entry of a contraction's context from which the addresses of its buffers follow
 )
 
 
 @dataclass(frozen=True)
-class Roles:
-    """A contraction as C = A·B: rows from A, columns from B."""
+class OperandRoles:
+    """The roles of the operands in C = A·B: rows from A, columns from B."""
 
     a: Load
     b: Load
-    store: Store  # the one that becomes C
+    store: Store  # the store to C
     rows: tuple[Axis, ...]
     columns: tuple[Axis, ...]
     batch: tuple[Axis, ...]
     reduce: tuple[Axis, ...]
 
     def spec(self) -> ContractionSpec:
-        """Return what to compute, with strides."""
+        """Return the contraction with its strides."""
         axes = (*self.batch, *self.rows, *self.columns, *self.reduce)
         indices = tuple(
             Index(
@@ -77,22 +77,22 @@ def _names(axes: Sequence[Axis]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Product:
-    """A compiled contraction. Its function is called with A, B, C, a context of addresses, ranges and scratch."""
+    """The kernel of a contraction; its arguments are A, B, C, a context of addresses, ranges and scratch memory."""
 
     name: str
-    roles: Roles
-    plan: Plan | None
-    buffers: tuple[Buffer, ...]  # whose addresses follow in the context
+    roles: OperandRoles
+    schedule: Schedule | None
+    buffers: tuple[Buffer, ...]  # buffers whose addresses are in the context
     spec: ContractionSpec
 
     @property
     def scratch_bytes(self) -> int:
-        """Return the scratch memory of each concurrent call."""
-        return self.plan.scratch_bytes if self.plan is not None else 0
+        """Return the size of the scratch memory of a call."""
+        return self.schedule.scratch_bytes if self.schedule is not None else 0
 
 
-def roles_of(statement: Contraction, lanes: int) -> Roles | None:
-    """Return the better of both ways to compute a contraction, None if neither runs in tiles."""
+def assign_roles(statement: Contraction, lanes: int) -> OperandRoles | None:
+    """Return the better assignment of operands to A and B; None if the contraction cannot be tiled."""
     found = []
     stores = [
         store
@@ -104,13 +104,13 @@ def roles_of(statement: Contraction, lanes: int) -> Roles | None:
             (statement.left, statement.right),
             (statement.right, statement.left),
         ):
-            roles = _assigned(statement, a, b, store)
-            found.append((_merit(roles, lanes), roles))
+            roles = _roles(statement, a, b, store)
+            found.append((_score(roles, lanes), roles))
     best = max(found, key=lambda pair: pair[0])[1] if found else None
     return best if best is not None and best.columns else None
 
 
-def _assigned(statement: Contraction, a: Load, b: Load, store: Store) -> Roles:
+def _roles(statement: Contraction, a: Load, b: Load, store: Store) -> OperandRoles:
     rows, columns, batch = [], [], []
     for axis in statement.axes:
         in_a, in_b = a.index.coefficient(axis), b.index.coefficient(axis)
@@ -121,13 +121,13 @@ def _assigned(statement: Contraction, a: Load, b: Load, store: Store) -> Roles:
         else:
             rows.append(axis)
     columns.sort(key=lambda axis: -abs(store.index.coefficient(axis) or 0))
-    return Roles(
+    return OperandRoles(
         a, b, store, tuple(rows), tuple(columns), tuple(batch), statement.reduce
     )
 
 
-def _merit(roles: Roles, lanes: int) -> tuple[bool, bool, int, bool]:
-    """Return how well a choice of roles suits: columns contiguous in C, then in B, then filling vectors."""
+def _score(roles: OperandRoles, lanes: int) -> tuple[bool, bool, int, bool]:
+    """Return a score of roles: contiguous columns in C, then in B, then the utilisation of vectors."""
     last = roles.columns[-1] if roles.columns else None
     if last is None:
         return (False, False, 0, False)
@@ -139,47 +139,51 @@ def _merit(roles: Roles, lanes: int) -> tuple[bool, bool, int, bool]:
 
 def emit_product(
     statement: Contraction,
-    roles: Roles,
+    roles: OperandRoles,
     module: Module,
     name: str,
     aliases: Mapping[Buffer, Buffer],
 ) -> tuple[Product, str] | None:
-    """Return the kernel of a contraction and its text; None where its vectors would not be those of the stores."""
+    """Return the kernel of a contraction and its text; None if its stores cannot be vectorised."""
     spec = roles.spec()
-    plan = plan_contraction(spec, module.machine, True)
+    schedule = schedule_contraction(spec, module.machine, True)
     inner = levels_of(spec.group(spec.free_n))
     across = (
         bool(inner and roles.columns) and inner[-1].extent != roles.columns[-1].extent
     )
-    if across and not _plain(
+    if across and not _has_no_epilogue(
         statement
-    ):  # vectors would run over the end of the innermost column axis
+    ):  # vectors would cross the end of the innermost column axis
         return None
     owner = aliases.get(roles.store.buffer)
     reads_own = owner is not None and any(
         load.buffer is owner for load in statement.reads
     )
     if (
-        plan is not None and reads_own
-    ):  # partial sums must not overwrite what the epilogue still reads
-        plan = replace(plan, reduce_block=plan.reduce[0].extent)
+        schedule is not None and reads_own
+    ):  # partial sums must not overwrite operands of the epilogue
+        schedule = replace(schedule, reduce_block=schedule.reduce[0].extent)
     buffers = tuple(touched(statement))
-    epilogue = None if _plain(statement) else _Epilogue(statement, roles, buffers)
-    text = emit_contraction(spec, module.machine, name, epilogue, module, plan, True)
-    return Product(name, roles, plan, buffers, spec), text
+    epilogue = (
+        None if _has_no_epilogue(statement) else _Epilogue(statement, roles, buffers)
+    )
+    text = emit_contraction(
+        spec, module.machine, name, epilogue, module, schedule, True
+    )
+    return Product(name, roles, schedule, buffers, spec), text
 
 
-def _plain(statement: Contraction) -> bool:
-    """Return whether the sums are stored as they are."""
+def _has_no_epilogue(statement: Contraction) -> bool:
+    """Return whether the sums are stored without an epilogue."""
     from_result = [store for store in statement.stores if not store.value.parts]
     return len(statement.stores) == 1 and len(from_result) == 1
 
 
 class _Epilogue:
-    """Applies a statement's stores to finished vectors; one object for one kernel."""
+    """The epilogue of a kernel, which computes the stores of a statement from finished vectors."""
 
     def __init__(
-        self, statement: Contraction, roles: Roles, buffers: Sequence[Buffer]
+        self, statement: Contraction, roles: OperandRoles, buffers: Sequence[Buffer]
     ) -> None:
         self._statement, self._roles = statement, roles
         self._buffers = tuple(buffers)
@@ -211,7 +215,7 @@ class _Epilogue:
         return result
 
     def _values(self, e: Emitter, width: int, context: str) -> ExpressionEmitter:
-        """Return the values of this block, with what does not depend on the point already computed."""
+        """Return the expression emitter of this basic block, with invariant values emitted."""
         key = (id(e), e.block, width)
         known = self._open.get(key)
         if known is not None and known[0] is e:
@@ -232,7 +236,7 @@ class _Epilogue:
     def _bind(
         self, values: ExpressionEmitter, e: Emitter, row: str, column: str
     ) -> None:
-        """Give the loop variables the values that they have in this row and column."""
+        """Bind the loop variables to their values in this row and column."""
         for axes, position in (
             ((*self._roles.batch, *self._roles.rows), row),
             (self._roles.columns, column),
@@ -247,7 +251,7 @@ class _Epilogue:
 
 
 def as_nest(statement: Contraction) -> Nest:
-    """Return a contraction as a reduction of products, for strides that no tile fits."""
+    """Return a contraction as a nest that reduces products, for strides that cannot be tiled."""
     dtype = statement.left.dtype
     product = Apply(dtype, Op.MULTIPLY, (statement.left, statement.right))
     sums = Reduction("sum", product, dtype, dtype)

@@ -1,4 +1,4 @@
-"""Contractions as plain loops over single elements, for strides that no tile fits; and where elements lie."""
+"""Contractions as simple loops over scalars, for strides that cannot be tiled; and offsets of elements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Offsets(NamedTuple):
 
 
 def offsets_of(e: Emitter, levels: Sequence[Level], index: str) -> Offsets:
-    """Return where the flattened ``index`` over ``levels`` (last fastest) lies in the operands."""
+    """Return the offsets in the operands of a flattened ``index`` over ``levels`` (last fastest)."""
     a, b, c = "0", "0", "0"
     for place in range(len(levels) - 1, -1, -1):
         level = levels[place]
@@ -45,7 +45,7 @@ def emit_simple_contraction(
     epilogue: Epilogue | None = None,
     scratch: bool = False,
 ) -> str:
-    """Return the same function as plain loops over single elements: slow, for any strides."""
+    """Return the function of ``emit_contraction`` as scalar loops, for any strides."""
     e = Emitter(module)
     kind = type_of(spec.dtype)
     rows = tuple(_level(index) for index in spec.group(spec.batch + spec.free_m))

@@ -1,4 +1,4 @@
-"""What a contraction computes: the sum of products over strided operands that all linear algebra reduces to.
+"""Specification of contractions: sums of products over strided operands, to which all linear algebra is reduced.
 
 ::
 
@@ -16,14 +16,14 @@ from deltarule.errors import ArgumentError
 
 Epilogue = Callable[[Emitter, str, str, str, int, str], str]
 """``epilogue(emitter, value, row, column, width, context) -> value``: IR applied to each finished vector before
-the store. ``row`` and ``column`` are i64 registers with the flattened position of the first lane, ``width`` the
-lanes of the vector (1: a scalar). ``emitter.lanes`` tells how many lanes are valid (None: all), ``emitter.offset``
-is the i64 register with Σ c_stride·i of the first lane: the position in any array laid out like C."""
+the store. ``row`` and ``column`` are i64 registers with the flattened position of the first lane, ``width`` is the
+number of lanes (1: a scalar). ``emitter.lanes`` is the number of valid lanes (None: all), ``emitter.offset`` the i64
+register with Σ c_stride·i of the first lane, the position in any array with the layout of C."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """One index of a contraction, with its strides in elements (0: does not index that operand)."""
+    """An index of a contraction, with its strides in elements (0 for operands that it does not index)."""
 
     name: str
     extent: int
@@ -34,7 +34,7 @@ class Index:
 
 @dataclass(frozen=True)
 class ContractionSpec:
-    """What to compute.
+    """A contraction.
 
     ``free_m`` (rows: index A and C), ``free_n`` (columns: index B and C), ``batch`` (index A, B and C) and
     ``reduce`` (index A and B) name all indices, each once, outer to inner. Rows are numbered over
@@ -107,7 +107,7 @@ class ContractionSpec:
 
     @property
     def depth(self) -> int:
-        """Return the number of products that each element sums."""
+        """Return the number of products per element."""
         return self._size(self.reduce)
 
     @property

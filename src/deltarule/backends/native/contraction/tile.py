@@ -1,7 +1,7 @@
-"""The innermost code of a contraction: one register tile, rows × vectors of accumulators.
+"""The micro-kernel of a contraction: one register tile, rows × vectors of accumulators (register blocking).
 
-Each step of the reduction loads the tile's vectors of one row of B, broadcasts one element of A for each row, and
-multiplies and adds. All offsets inside a tile are constants, so a step needs two pointers.
+Each step of the reduction loads the vectors of one row of B, broadcasts one element of A per row, and accumulates the
+products by multiply-adds. All offsets inside a tile are constants, so that a step needs two pointers.
 """
 
 from __future__ import annotations
@@ -10,33 +10,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deltarule.backends.native.contraction.specification import Epilogue
-from deltarule.backends.native.contraction.tiling import Lane, Level
+from deltarule.backends.native.contraction.tiling import Level, TileOffset
 from deltarule.backends.native.llvm.emitter import Emitter, Module, type_of
 from deltarule.backends.native.llvm.machine import Machine
 
 INLINE_EPILOGUE_LINES = 130
-FETCH_DEPTH = 64  # shorter sums end before their results' cache lines would have come
+PREFETCH_DEPTH = 64  # shorter reductions end before a prefetch of the result completes
 LOAD_RESULT, FINISH = (
     1,
     2,
-)  # bits of the mode: start from C instead of zero; apply the epilogue
+)  # bits of the mode: initialise from C instead of zero; apply the epilogue
 
 Accumulators = list[str]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A register tile: its rows, its vectors, and the reduction that it runs (outermost extent at run time)."""
+    """A register tile: rows, vectors, and the reduction, whose outermost extent is known at run time."""
 
     dtype: str
     width: int
-    rows: tuple[Lane, ...]
-    vectors: tuple[Lane, ...]
+    rows: tuple[TileOffset, ...]
+    vectors: tuple[TileOffset, ...]
     reduce: tuple[Level, ...]
     divisor: int  # the outermost extent at run time is a multiple of this
-    several: bool  # the reduction takes several passes: the mode says which one this is
-    accumulate: bool  # the first pass starts from C
-    depth: int  # products that each element sums in all
+    multi_pass: (
+        bool  # the reduction is blocked, and the mode selects the first and last block
+    )
+    accumulate: bool  # the first block is initialised from C
+    depth: int  # total number of products per element
 
 
 def tile_signature(name: str) -> str:
@@ -54,17 +56,17 @@ def tile_signature(name: str) -> str:
 def emit_tile(
     module: Module, name: str, tile: Tile, epilogue: Epilogue | None, empty: bool
 ) -> str:
-    """Return the function that computes one tile; ``empty`` means a reduction over nothing."""
+    """Return the function that computes one tile; ``empty``: the reduction has no products."""
     emitter = Emitter(module)
     slots = [(row, vector) for row in tile.rows for vector in tile.vectors]
     places = [row.c + vector.c for row, vector in slots]
     corner = emitter.address(tile.dtype, "%c", "%offset")
-    accumulators = _start(emitter, tile, corner, slots)
+    accumulators = _initial_accumulators(emitter, tile, corner, slots)
     if not empty:
         accumulators = _reduce(
             emitter, tile, tile.reduce, ("%a", "%b"), accumulators, "%count"
         )
-    if epilogue is None or tile.several:
+    if epilogue is None or tile.multi_pass:
         if epilogue is not None:
             finish = emitter.compare(
                 "ne", emitter.assign(f"and i64 %mode, {FINISH}"), 0
@@ -72,13 +74,13 @@ def emit_tile(
             emitter.branch_if(finish, "finish", "keep")
             emitter.label("keep")
         for value, place, (_, vector) in zip(accumulators, places, slots, strict=True):
-            _put(
+            _store(
                 emitter, tile, value, emitter.address(tile.dtype, corner, place), vector
             )
         emitter.emit("ret void")
     if epilogue is None:
         return emitter.function(tile_signature(name))
-    if tile.several:
+    if tile.multi_pass:
         emitter.label("finish")
     lines = _epilogue_lines(module, tile, epilogue)
     if lines * len(slots) <= INLINE_EPILOGUE_LINES or len(tile.rows) == 1:
@@ -99,10 +101,13 @@ def emit_tile(
     return emitter.function(tile_signature(name))
 
 
-def _start(
-    emitter: Emitter, tile: Tile, corner: str, slots: Sequence[tuple[Lane, Lane]]
+def _initial_accumulators(
+    emitter: Emitter,
+    tile: Tile,
+    corner: str,
+    slots: Sequence[tuple[TileOffset, TileOffset]],
 ) -> Accumulators:
-    """Return the first values of the accumulators: zero (C's lines are fetched early then), or C."""
+    """Return the initial accumulators: zero (with a prefetch of C), or the values of C."""
     kind = type_of(tile.dtype, tile.width)
     zero = "zeroinitializer" if tile.width > 1 else "0.0"
     addresses = [
@@ -116,22 +121,22 @@ def _start(
             for address, (_, vector) in pairs
         ]
 
-    def fetched() -> Accumulators:
-        for address in addresses if tile.depth >= FETCH_DEPTH else ():
+    def prefetched() -> Accumulators:
+        for address in addresses if tile.depth >= PREFETCH_DEPTH else ():
             emitter.emit(
                 f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)"
             )
         return [zero] * len(slots)
 
-    if tile.accumulate or not tile.several:
-        return loaded() if tile.accumulate else fetched()
+    if tile.accumulate or not tile.multi_pass:
+        return loaded() if tile.accumulate else prefetched()
     load = emitter.compare("ne", emitter.assign(f"and i64 %mode, {LOAD_RESULT}"), 0)
     emitter.branch_if(load, "load", "zero")
     emitter.label("load")
     values = loaded()
     emitter.branch("start")
     emitter.label("zero")
-    fetched()
+    prefetched()
     emitter.branch("start")
     emitter.label("start")
     return [
@@ -148,7 +153,7 @@ def _reduce(
     accumulators: Accumulators,
     count: str | None = None,
 ) -> Accumulators:
-    """Write the loops over ``levels`` (at least one step each); return the accumulators after them."""
+    """Emit the loops over ``levels`` (at least one iteration each); return the accumulators after them."""
     if not levels:
         return _step(emitter, tile, pointers, accumulators)
     level, inner = levels[0], levels[1:]
@@ -196,9 +201,9 @@ def _unroll(
     inner: Sequence[Level],
     count: str | None,
 ) -> int:
-    """Return how many copies of the loop body to write: all of a short loop, else 2 or 4 where registers allow.
+    """Return the unroll factor: the extent of a short loop, else 2 or 4 if enough registers are free.
 
-    In a second copy the code generator loads early, and has registers for that only in tiles that leave some free.
+    Unrolling lets the code generator hoist loads of the next step, for which small tiles have registers left.
     """
     if inner:
         return 1
@@ -234,7 +239,7 @@ def _copies(
 def _step(
     emitter: Emitter, tile: Tile, pointers: tuple[str, str], accumulators: Accumulators
 ) -> Accumulators:
-    """Write one step of the reduction: every accumulator takes one product."""
+    """Emit one step of the reduction: a rank-1 update of the accumulators."""
     a, b = pointers
     columns = [
         emitter.load(
@@ -257,7 +262,9 @@ def _step(
     return results
 
 
-def _put(emitter: Emitter, tile: Tile, value: str, address: str, vector: Lane) -> None:
+def _store(
+    emitter: Emitter, tile: Tile, value: str, address: str, vector: TileOffset
+) -> None:
     emitter.store(tile.dtype, value, address, tile.width, vector.lanes)
 
 
@@ -268,12 +275,12 @@ def _finish(
     value: str,
     offset: str,
     row: str,
-    vector: Lane,
+    vector: TileOffset,
 ) -> None:
     emitter.offset, emitter.lanes = offset, vector.lanes
     column = emitter.add("%column", vector.position)
     result = epilogue(emitter, value, row, column, tile.width, "%context")
-    _put(emitter, tile, result, emitter.address(tile.dtype, "%c", offset), vector)
+    _store(emitter, tile, result, emitter.address(tile.dtype, "%c", offset), vector)
 
 
 def _epilogue_lines(module: Module, tile: Tile, epilogue: Epilogue) -> int:
@@ -287,7 +294,7 @@ def _epilogue_lines(module: Module, tile: Tile, epilogue: Epilogue) -> int:
 def _finish_in_loop(
     emitter: Emitter, tile: Tile, epilogue: Epilogue, accumulators: Accumulators
 ) -> None:
-    """Write a long epilogue once for each vector of a row, in a loop over the rows of the tile."""
+    """Emit a long epilogue once per vector of a row, in a loop over the rows of the tile."""
     kind = type_of(tile.dtype, tile.width)
     n_vectors = len(tile.vectors)
     buffer = emitter.stack(f"[{len(accumulators)} x {kind}]")
@@ -317,7 +324,7 @@ def _finish_in_loop(
 
 
 def _table(emitter: Emitter, values: Sequence[int]) -> str:
-    """Return the name of a constant table of i64."""
+    """Add a constant table of i64 to the module; return its name."""
     name = "@table." + "_".join(str(value).replace("-", "m") for value in values)
     listed = ", ".join(f"i64 {value}" for value in values)
     emitter.module.add(

@@ -1,11 +1,11 @@
-"""The schedule of a contraction: which register tile, how many of each size, how the reduction is blocked.
+"""The schedule of a contraction: register tiles, their number of each size, and the blocking of the reduction.
 
-Rows, columns and the reduction are lists of :class:`Level` (merged indices). One level of an axis is *blocked*:
-a tile covers a block of it and all of the levels inside it. Tile sizes are balanced (128 rows in tiles of at most
-14 are 8 of 13 and 2 of 12), so an axis has at most two sizes, plus a last partial vector of columns.
+Rows, columns and the reduction are lists of :class:`Level` (merged indices). One level of an axis is *blocked*: a tile
+covers a range of it and all levels inside. Tile sizes are balanced (128 rows in tiles of at most 14 are 8 tiles of 13
+and 2 of 12), so that an axis has at most two sizes, and a last partial vector of columns.
 
-An element's sum runs over the reduction in order, with one accumulator, whatever tile it falls in: bits do not
-depend on how rows and columns are split over threads.
+The sum of an element runs over the reduction in order, with one accumulator, in whichever tile it is: results do not
+depend on how rows and columns are divided among threads, to the bit.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from deltarule.backends.native.contraction.specification import ContractionSpec, Index
 from deltarule.backends.native.llvm.machine import Machine, element_bytes
 
-MOST_PACKED_ELEMENTS = 1 << 21  # of A's copy
-FAR_BYTES = 2048  # rows of B this far apart are on different pages, or fall into the same cache sets
+MAX_PACKED_ELEMENTS = 1 << 21  # of the packed copy of A
+FAR_BYTES = 2048  # rows of B at this distance are on different pages, or map to the same cache sets
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Lane:
-    """Where one row, or one vector of columns, of a tile lies relative to the tile's first element."""
+class TileOffset:
+    """The offsets of a row, or of a vector of columns, relative to the first element of the tile."""
 
     position: int
     a: int
@@ -46,7 +46,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Segment:
-    """``count`` tiles of ``size`` positions of the blocked level, from position ``first`` on."""
+    """A run of ``count`` tiles of ``size`` positions of the blocked level, from position ``first``."""
 
     first: int
     count: int
@@ -55,8 +55,8 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class AxisPlan:
-    """How one axis (rows: width 1; columns: width = vector lanes) falls into tiles."""
+class AxisTiling:
+    """The tiling of one axis; ``width`` is 1 for rows, and the number of vector lanes for columns."""
 
     levels: tuple[Level, ...]
     blocked: int
@@ -65,14 +65,14 @@ class AxisPlan:
 
     @property
     def position_elements(self) -> int:
-        """Return how many elements of the axis one position of the blocked level stands for."""
+        """Return the number of elements of the axis per position of the blocked level."""
         if self.blocked == len(self.levels) - 1:
             return self.width
         return math.prod(level.extent for level in self.levels[self.blocked + 1 :])
 
     @property
     def group(self) -> int:
-        """Return the number of elements in one whole run of the blocked level."""
+        """Return the number of elements in one complete iteration of the blocked level."""
         return math.prod(level.extent for level in self.levels[self.blocked :])
 
     @property
@@ -86,8 +86,8 @@ class AxisPlan:
         step = self.width if self.blocked == len(self.levels) - 1 else 1
         return Level(level.extent, level.a * step, level.b * step, level.c * step)
 
-    def lanes(self, segment: Segment) -> tuple[Lane, ...]:
-        """Return the rows or vectors of a tile of a segment."""
+    def offsets(self, segment: Segment) -> tuple[TileOffset, ...]:
+        """Return the offsets of the rows or vectors in a tile of a segment."""
         inner = self.levels[self.blocked + 1 :]
         steps = [self.block_stride(), *inner]
         counts = [segment.size, *(level.extent for level in inner)]
@@ -111,14 +111,14 @@ class AxisPlan:
                 )
                 for operand in "abc"
             )
-            found.append(Lane(place * self.width, a, b, c, None))
+            found.append(TileOffset(place * self.width, a, b, c, None))
         if segment.lanes is not None:
             end = found[-1]
-            found[-1] = Lane(end.position, end.a, end.b, end.c, segment.lanes)
+            found[-1] = TileOffset(end.position, end.a, end.b, end.c, segment.lanes)
         return tuple(found)
 
     def count(self, segment: Segment) -> int:
-        """Return the number of rows or vectors of a tile of a segment."""
+        """Return the number of rows or vectors in a tile of a segment."""
         inner = math.prod(level.extent for level in self.levels[self.blocked + 1 :])
         return (
             segment.size
@@ -127,12 +127,12 @@ class AxisPlan:
         )
 
     def elements(self, segment: Segment) -> int:
-        """Return the number of elements of the axis that a tile of a segment covers."""
+        """Return the number of elements of the axis in a tile of a segment."""
         whole = segment.size * self.position_elements
         return whole if segment.lanes is None else whole - self.width + segment.lanes
 
     def boundaries(self) -> tuple[int, ...]:
-        """Return where tiles begin, and the end of the axis: legal bounds of a range."""
+        """Return the first elements of the tiles, and the end of the axis: the valid bounds of ranges."""
         size, unit = self.size, self.position_elements
         within = [
             (segment.first + i * segment.size) * unit
@@ -154,24 +154,24 @@ class AxisPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The schedule of one contraction."""
+class Schedule:
+    """The schedule of a contraction."""
 
     spec: ContractionSpec
     machine: Machine
     batch: tuple[Level, ...]
-    rows: AxisPlan
-    columns: AxisPlan
+    rows: AxisTiling
+    columns: AxisTiling
     reduce: tuple[Level, ...]
-    reduce_block: int  # positions of the outermost reduce level in one pass
-    row_block: int  # row tiles that are swept for one column tile before the next
-    pack_rows: bool = False  # copy A to a padded stride
-    pack_columns: bool = False  # copy B to contiguous columns
+    reduce_block: int  # iterations of the outermost reduce level per block
+    row_block: int  # row tiles per column tile before the next column tile
+    pack_rows: bool = False  # pack A with a padded stride
+    pack_columns: bool = False  # pack B into contiguous columns
     scratch: bool = False  # the function takes scratch memory
 
     @property
     def padded(self) -> int:
-        """Return the row stride of A's copy in elements."""
+        """Return the row stride of packed A in elements."""
         stride = -(-self.reduce_block // 16) * 16
         return (
             stride + 16
@@ -181,7 +181,7 @@ class Plan:
 
     @property
     def packed_rows_elements(self) -> int:
-        """Return the size of A's copy in elements."""
+        """Return the size of packed A in elements."""
         if not self.pack_rows:
             return 0
         rows = min(
@@ -192,7 +192,7 @@ class Plan:
 
     @property
     def packed_columns_elements(self) -> int:
-        """Return the size of the copy of one column tile of B in elements."""
+        """Return the size of one packed column tile of B in elements."""
         if not self.pack_columns:
             return 0
         depth = self.reduce_block * math.prod(level.extent for level in self.reduce[1:])
@@ -200,12 +200,12 @@ class Plan:
 
     @property
     def scratch_bytes(self) -> int:
-        """Return how much scratch memory (at 64 bytes) each concurrent call needs."""
+        """Return the size of the scratch memory (aligned to 64 bytes) of each concurrent call."""
         elements = self.packed_rows_elements + self.packed_columns_elements
         return elements * element_bytes(self.spec.dtype)
 
     def row_boundaries(self) -> tuple[int, ...]:
-        """Return the legal bounds of row ranges (rows of all batch elements)."""
+        """Return the valid bounds of row ranges (over the rows of all batch elements)."""
         inner, size = self.rows.boundaries(), self.rows.size
         count = math.prod(level.extent for level in self.batch)
         return (
@@ -214,20 +214,20 @@ class Plan:
         )
 
     def column_boundaries(self) -> tuple[int, ...]:
-        """Return the legal bounds of column ranges."""
+        """Return the valid bounds of column ranges."""
         return self.columns.boundaries()
 
     def split(self, parts: int, by: str = "auto") -> list[tuple[int, int, int, int]]:
         """Return ``parts`` ranges (row_begin, row_end, column_begin, column_end), some of them possibly empty.
 
-        ``by`` is "rows", "columns" or "auto": whichever divides more evenly; columns if both do, because then
-        a weight never changes its core.
+        ``by`` is "rows", "columns", or "auto" for the more even division; at a tie columns, so that each part of a
+        weight stays in the cache of one core.
         """
         row_bounds, column_bounds = self.row_boundaries(), self.column_boundaries()
         rows, columns = row_bounds[-1], column_bounds[-1]
         by_rows, by_columns = (
-            _even_cuts(row_bounds, parts),
-            _even_cuts(column_bounds, parts),
+            _even_ranges(row_bounds, parts),
+            _even_ranges(column_bounds, parts),
         )
         if by == "auto":
             worst_rows = max(end - begin for begin, end in by_rows) * columns
@@ -238,8 +238,8 @@ class Plan:
         return [(0, rows, begin, end) for begin, end in by_columns]
 
 
-def _even_cuts(bounds: Sequence[int], parts: int) -> list[tuple[int, int]]:
-    """Return the parts between the bounds that lie nearest to even cuts."""
+def _even_ranges(bounds: Sequence[int], parts: int) -> list[tuple[int, int]]:
+    """Return contiguous ranges between the bounds nearest to an even division."""
     total = bounds[-1]
     cuts = []
     for part in range(parts):
@@ -250,7 +250,7 @@ def _even_cuts(bounds: Sequence[int], parts: int) -> list[tuple[int, int]]:
 
 
 def levels_of(indices: Iterable[Index], keep: int = 0) -> tuple[Level, ...]:
-    """Return the loops of these indices, without extent 1, neighbours merged where all strides allow it."""
+    """Return the loops of indices, without those of extent 1; adjacent loops are merged where all strides allow it."""
     merged: list[Level] = []
     for index in indices:
         level = Level(index.extent, index.a_stride, index.b_stride, index.c_stride)
@@ -266,22 +266,20 @@ def levels_of(indices: Iterable[Index], keep: int = 0) -> tuple[Level, ...]:
     return tuple(merged)
 
 
-def plan_contraction(
+def schedule_contraction(
     spec: ContractionSpec, machine: Machine, scratch: bool = False
-) -> Plan | None:
-    """Return the tiled schedule, or None where only the simple loops apply.
+) -> Schedule | None:
+    """Return the schedule of a contraction, or None if it cannot be tiled.
 
-    Tiles need columns whose last index has stride 1 in C, and in B too unless there is ``scratch`` memory to copy
-    B to (or a single column). With it, A and B are also copied where their strides would spoil caches.
+    Tiles need columns whose last index has stride 1 in C, and in B too unless there is ``scratch`` memory to pack B (or
+    a single column). With scratch memory, A and B are also packed if their strides would cause cache misses.
     """
     width = machine.lanes(spec.dtype)
     columns = levels_of(spec.group(spec.free_n)) or (Level(1, 0, 1, 1),)
     rows = levels_of(spec.group(spec.free_m)) or (Level(1),)
     packs = columns[-1].b != 1
     while len(columns) == 1 and width > 2 and columns[0].extent <= width // 2:
-        width //= (
-            2  # shorter vectors: no slower, and twice as many a cycle on some machines
-        )
+        width //= 2  # shorter vectors have at least the same throughput
     if 0 in (spec.rows, spec.columns) or columns[-1].c != 1 or (packs and not scratch):
         return None
     reduce = levels_of(spec.group(spec.reduce)) or (Level(1),)
@@ -292,13 +290,13 @@ def plan_contraction(
         key=lambda pair: _cost(pair[0], pair[1], depth, machine),
     )
     block = _reduce_block(spec, machine, best[0], best[1], reduce)
-    packs = packs or (scratch and _far_apart(spec, best[0], reduce))
+    packs = packs or (scratch and _columns_are_scattered(spec, best[0], reduce))
     row_block = rows_total = (
         sum(segment.count for segment in best[0].segments) * best[0].size
     )
     if not packs:
         row_block = _row_block(spec, machine, best[0], reduce, block)
-    plan = Plan(
+    schedule = Schedule(
         spec,
         machine,
         batch,
@@ -310,17 +308,17 @@ def plan_contraction(
         packs,
         scratch,
     )
-    if scratch and _rows_collide(plan):
-        plan = replace(plan, pack_rows=True)
-        if plan.packed_rows_elements > MOST_PACKED_ELEMENTS:
-            plan = replace(plan, pack_rows=False)
-    return plan
+    if scratch and _rows_collide(schedule):
+        schedule = replace(schedule, pack_rows=True)
+        if schedule.packed_rows_elements > MAX_PACKED_ELEMENTS:
+            schedule = replace(schedule, pack_rows=False)
+    return schedule
 
 
-def _far_apart(
-    spec: ContractionSpec, rows: AxisPlan, reduce: tuple[Level, ...]
+def _columns_are_scattered(
+    spec: ContractionSpec, rows: AxisTiling, reduce: tuple[Level, ...]
 ) -> bool:
-    """Return whether copying contiguous columns pays: each row of B on a page of its own, read for many tiles."""
+    """Return whether packing contiguous columns pays: rows of B are on different pages and read for many tiles."""
     step = reduce[-1].b * element_bytes(spec.dtype)
     tiles = (
         sum(segment.count for segment in rows.segments)
@@ -332,47 +330,49 @@ def _far_apart(
     )
 
 
-def _rows_collide(plan: Plan) -> bool:
-    """Return whether copying A to a padded stride pays: rows in the same cache sets, read for several tiles."""
-    rows, reduce = plan.rows.levels, plan.reduce
-    step = rows[0].a * element_bytes(plan.spec.dtype)
-    tiles = plan.columns.size // (plan.columns.largest() * plan.columns.width)
+def _rows_collide(schedule: Schedule) -> bool:
+    """Return whether packing A pays: its rows map to the same cache sets and are read for several tiles."""
+    rows, reduce = schedule.rows.levels, schedule.reduce
+    step = rows[0].a * element_bytes(schedule.spec.dtype)
+    tiles = schedule.columns.size // (
+        schedule.columns.largest() * schedule.columns.width
+    )
     simple = len(rows) == 1 and len(reduce) == 1 and reduce[0].a == 1
     return (
         simple
         and step != 0
         and step % 2048 == 0
         and reduce[0].extent >= 64
-        and plan.rows.largest() > 4
+        and schedule.rows.largest() > 4
         and tiles > 3
     )
 
 
 def _tilings(
     rows: tuple[Level, ...], columns: tuple[Level, ...], width: int, machine: Machine
-) -> list[tuple[AxisPlan, AxisPlan]]:
-    """Return the candidate tilings: every column tile of the table with the row tiles that fit beside it."""
-    found: list[tuple[AxisPlan, AxisPlan]] = []
+) -> list[tuple[AxisTiling, AxisTiling]]:
+    """Return the candidate tilings: each column tile of the target with the row tiles that fit its registers."""
+    found: list[tuple[AxisTiling, AxisTiling]] = []
     most_rows = {vectors: most for most, vectors in machine.tiles()} | {7: 0}
-    for column_plan in _axis_plans(columns, 8, width):
+    for column_plan in _axis_tilings(columns, 8, width):
         vectors = column_plan.largest()
         limit = most_rows.get(vectors, 0) or (1 if vectors <= 8 else 0)
         for most in range(max(1, limit // 2), limit + 1):
             found.extend(
                 (row_plan, column_plan)
-                for row_plan in _axis_plans(rows, most, 1, only=most)
+                for row_plan in _axis_tilings(rows, most, 1, only=most)
             )
     return found
 
 
-def _axis_plans(
+def _axis_tilings(
     levels: tuple[Level, ...], most: int, width: int, only: int | None = None
-) -> list[AxisPlan]:
-    """Return the ways to block one axis into balanced tiles of at most ``most`` rows or vectors."""
-    found: dict[AxisPlan, None] = {}
+) -> list[AxisTiling]:
+    """Return the balanced tilings of one axis with at most ``most`` rows or vectors per tile."""
+    found: dict[AxisTiling, None] = {}
     last = len(levels) - 1
     partial = levels[last].extent % width
-    inner = 1  # vectors of the levels inside the blocked one
+    inner = 1  # rows or vectors in the levels inside the blocked one
     for blocked in range(last, -1, -1):
         extent = (
             levels[blocked].extent
@@ -384,7 +384,9 @@ def _axis_plans(
             if size:
                 tiles = -(-extent // size)
                 found[
-                    AxisPlan(levels, blocked, _segments(extent, tiles, partial), width)
+                    AxisTiling(
+                        levels, blocked, _segments(extent, tiles, partial), width
+                    )
                 ] = None
         inner *= extent
         if inner > most or partial:
@@ -411,11 +413,11 @@ def _segments(extent: int, tiles: int, partial: int) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
-def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> float:
-    """Return estimated cycles of one group of rows times one group of columns, per element of it.
+def _cost(rows: AxisTiling, columns: AxisTiling, depth: int, machine: Machine) -> float:
+    """Return the estimated cycles per element of a group of rows times a group of columns.
 
-    A step of the reduction takes the greater of its multiply-adds and its loads, and no less than what keeps the
-    pipeline full; a tile pays for starting and storing; each further body costs compilation.
+    A reduction step costs the maximum of its multiply-adds, its loads, and the pipeline latency; each tile
+    has a cost of initialisation and stores, and each micro-kernel a cost of compilation.
     """
     total, area = 0.0, 0
     for row, column in itertools.product(rows.segments, columns.segments):
@@ -436,12 +438,12 @@ def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> fl
 def _step_cycles(rows: int, vectors: int, machine: Machine) -> float:
     if machine.fused:
         return max(rows * vectors, 1.1 * (rows + vectors), 8.0) + 1.0
-    # a product and a sum for each accumulator, two instructions to broadcast an element
+    # without fused multiply-add: two instructions per accumulator, and two to broadcast an element
     return 2.0 * rows * vectors + 2.0 * rows + vectors + 1.0
 
 
 def _span(levels: Iterable[Level], operand: str) -> int:
-    """Return how many elements of an operand lie between the first and the last one that the loops touch."""
+    """Return the distance in elements between the first and last element that the loops access, plus one."""
     span = 1
     for level in levels:
         stride: int = getattr(level, operand)
@@ -452,14 +454,14 @@ def _span(levels: Iterable[Level], operand: str) -> int:
 def _reduce_block(
     spec: ContractionSpec,
     machine: Machine,
-    rows: AxisPlan,
-    columns: AxisPlan,
+    rows: AxisTiling,
+    columns: AxisTiling,
     reduce: tuple[Level, ...],
 ) -> int:
-    """Return how much of the outermost reduce level one pass takes.
+    """Return the block size of the outermost reduce level.
 
-    A single long loop is cut at about 1024; nested loops (convolutions) where what one pass reads, A for a run of
-    rows and B for a tile of columns, fits half of the second-level cache.
+    A single loop is blocked by about 1024; nested loops (convolutions) such that the elements that a block reads, A for
+    a run of rows and B for a tile of columns, fit half of the L2 cache.
     """
     outer = reduce[0]
     if len(reduce) == 1:
@@ -481,11 +483,11 @@ def _reduce_block(
 def _row_block(
     spec: ContractionSpec,
     machine: Machine,
-    rows: AxisPlan,
+    rows: AxisTiling,
     reduce: tuple[Level, ...],
     block: int,
 ) -> int:
-    """Return how many row tiles' share of A fits half of the second-level cache."""
+    """Return the number of row tiles whose rows of A fit half of the L2 cache."""
     inside = (Level(block, reduce[0].a), *reduce[1:])
     size = rows.segments[0].size
     tile = (Level(size, rows.block_stride().a), *rows.levels[rows.blocked + 1 :])

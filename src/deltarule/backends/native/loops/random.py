@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deltarule.backends.native.llvm.emitter import Emitter, Module, number, type_of
-from deltarule.backends.native.mathematics.lanes import Lanes, where
+from deltarule.backends.native.mathematics.vector import Vector, where
 
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 _PARITY = 0x1BD11BDA
@@ -26,11 +26,11 @@ class Key:
     step: str
 
 
-def threefry(key: Key, call: Lanes) -> tuple[Lanes, Lanes]:
+def threefry(key: Key, call: Vector) -> tuple[Vector, Vector]:
     """Return both words of Threefry for the counters (step, call), as int32 vectors."""
     e = call.emitter
 
-    def broadcast(register: str) -> Lanes:
+    def broadcast(register: str) -> Vector:
         return call.like(e.broadcast("int32", register, call.width))
 
     seed, stream = broadcast(key.seed), broadcast(key.stream)
@@ -60,7 +60,7 @@ def uniform_at(e: Emitter, key: Key, index: str, dtype: str, width: int) -> str:
     faster, since it uses both words of each call.
     """
     low = e.assign(f"trunc i64 {index} to i32")
-    position = Lanes(
+    position = Vector(
         e, e.broadcast("int32", low, width), "int32", width
     ) + _lane_numbers(e, width)
     if dtype == "float64":
@@ -69,17 +69,17 @@ def uniform_at(e: Emitter, key: Key, index: str, dtype: str, width: int) -> str:
     return _float32(where((position & 16).equals(0), first, second)).text
 
 
-def _lane_numbers(e: Emitter, width: int) -> Lanes:
+def _lane_numbers(e: Emitter, width: int) -> Vector:
     """Return the lane numbers 0, 1, 2 … as a vector."""
     listed = "<" + ", ".join(f"i32 {lane}" for lane in range(width)) + ">"
-    return Lanes(e, listed if width > 1 else "0", "int32", width)
+    return Vector(e, listed if width > 1 else "0", "int32", width)
 
 
-def _float32(word: Lanes) -> Lanes:
+def _float32(word: Vector) -> Vector:
     return (word >> 8).convert("float32") * 2.0**-24
 
 
-def _float64(high: Lanes, low: Lanes) -> Lanes:
+def _float64(high: Vector, low: Vector) -> Vector:
     long_high, long_low = (
         high.convert("int64", unsigned=True),
         low.convert("int64", unsigned=True),
@@ -104,7 +104,7 @@ def emit_uniform(module: Module, dtype: str) -> str:
     with e.loop(first, "%end", size) as start:
         block = e.divide(start, size)
         call = e.assign(f"trunc i64 {e.multiply(block, _CALLS)} to i32")
-        calls = Lanes(
+        calls = Vector(
             e, e.broadcast("int32", call, _CALLS), "int32", _CALLS
         ) + _lane_numbers(e, _CALLS)
         words = threefry(key, calls)

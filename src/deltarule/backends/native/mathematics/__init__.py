@@ -1,1 +1,1 @@
-"""Elementary functions of vectors."""
+"""Vectorised elementary functions."""

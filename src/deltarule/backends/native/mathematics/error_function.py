@@ -1,9 +1,9 @@
-"""The error function of vectors: erf(x) = 2/√π · ∫₀ˣ exp(−t²) dt."""
+"""The error function erf(x) = 2/√π · ∫₀ˣ exp(−t²) dt of vectors."""
 
 from __future__ import annotations
 
 from deltarule.backends.native.mathematics.exponential import exponential
-from deltarule.backends.native.mathematics.lanes import Lanes, polynomial, where
+from deltarule.backends.native.mathematics.vector import Vector, polynomial, where
 
 # float32: erf(x) ≈ x + x·near(x²) for |x| ≤ 0.93, else 1 − exp(−x + x·far(x))
 _NEAR = (
@@ -101,12 +101,12 @@ _SB = (
 )
 
 
-def error_function(x: Lanes) -> Lanes:
+def error_function(x: Vector) -> Vector:
     """Return erf(x)."""
     return _in_float64(x) if x.dtype == "float64" else _in_float32(x)
 
 
-def _in_float32(x: Lanes) -> Lanes:
+def _in_float32(x: Vector) -> Vector:
     size = x.absolute()
     near = polynomial(x * x, _NEAR).times_plus(x, x)
     bounded = where(size > 4.0, 4.0, size)
@@ -115,7 +115,7 @@ def _in_float32(x: Lanes) -> Lanes:
     return where(size > 0.927734375, far, near)
 
 
-def _in_float64(x: Lanes) -> Lanes:
+def _in_float64(x: Vector) -> Vector:
     size, square = x.absolute(), x * x
     near = (polynomial(square, _PP) / polynomial(square, _QQ)).times_plus(x, x)
     shifted = size - 1.0

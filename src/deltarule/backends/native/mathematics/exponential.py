@@ -1,10 +1,10 @@
-"""exp, expm1, log, log1p and tanh of vectors: range reduction by powers of two, then a polynomial."""
+"""exp, expm1, log, log1p and tanh of vectors: range reduction by powers of two, and a polynomial."""
 
 from __future__ import annotations
 
 import math
 
-from deltarule.backends.native.mathematics.lanes import Lanes, polynomial, where
+from deltarule.backends.native.mathematics.vector import Vector, polynomial, where
 
 LN2_HIGH = {
     "float32": float.fromhex("0x1.62e400p-1"),
@@ -22,7 +22,7 @@ _MANTISSA_BITS = {"float32": 23, "float64": 52}
 _BIAS = {"float32": 127, "float64": 1023}
 _EXP_LIMITS = {"float32": (-104.0, 89.0), "float64": (-746.0, 710.0)}
 _EXPM1_LOWEST = {"float32": -20.0, "float64": -40.0}
-_EXP_TAIL = {  # (eʳ − 1 − r)/r² for |r| ≤ 0.35, interpolated at Chebyshev's points
+_EXP_TAIL = {  # (eʳ − 1 − r)/r² for |r| ≤ 0.35, interpolated at Chebyshev nodes
     "float32": (
         0.5,
         0.166665733819,
@@ -74,12 +74,12 @@ _LOG_SERIES = {  # fdlibm: (log(1+f) − log(1−f))/s − 2 in powers of s², s
 }
 
 
-def power_of_two(n: Lanes, dtype: str) -> Lanes:
+def power_of_two(n: Vector, dtype: str) -> Vector:
     """Return 2ⁿ for integer lanes in the range of normal exponents."""
     return ((n + _BIAS[dtype]) << _MANTISSA_BITS[dtype]).bits()
 
 
-def split_exponent(x: Lanes) -> tuple[Lanes, Lanes]:
+def split_exponent(x: Vector) -> tuple[Vector, Vector]:
     """Return n (integers) and r with x = n·ln 2 + r and |r| ≤ ln 2 / 2."""
     shifted = x.times_plus(1.0 / math.log(2.0), _ROUNDER[x.dtype])
     count = shifted - _ROUNDER[x.dtype]
@@ -88,10 +88,10 @@ def split_exponent(x: Lanes) -> tuple[Lanes, Lanes]:
     return n, count.times_plus(-LN2_LOW[x.dtype], r)
 
 
-def exponential(x: Lanes, correction: Lanes | None = None) -> Lanes:
-    """Return exp(x + correction), for a correction far below one unit of x."""
+def exponential(x: Vector, correction: Vector | None = None) -> Vector:
+    """Return exp(x + correction), for a correction far below one ulp of x."""
     low, high = _EXP_LIMITS[x.dtype]
-    bounded = where(x > high, high, where(x < low, low, x))  # NaN stays
+    bounded = where(x > high, high, where(x < low, low, x))  # NaN is kept
     n, r = split_exponent(bounded)
     if correction is not None:
         r = r + correction
@@ -99,13 +99,13 @@ def exponential(x: Lanes, correction: Lanes | None = None) -> Lanes:
     return scaled((r * r).times_plus(tail, r) + 1.0, n)
 
 
-def scaled(value: Lanes, n: Lanes) -> Lanes:
-    """Return value · 2ⁿ in two steps, so that denormal results are rounded once and overflow comes late."""
+def scaled(value: Vector, n: Vector) -> Vector:
+    """Return value · 2ⁿ in two factors, so that denormal results are rounded once and no factor overflows early."""
     half = n.arithmetic_shift(1)
     return value * power_of_two(half, value.dtype) * power_of_two(n - half, value.dtype)
 
 
-def exponential_minus_one(x: Lanes) -> Lanes:
+def exponential_minus_one(x: Vector) -> Vector:
     """Return eˣ − 1, exact where eˣ is close to 1."""
     high = _EXP_LIMITS[x.dtype][1]
     low = _EXPM1_LOWEST[x.dtype]
@@ -117,7 +117,7 @@ def exponential_minus_one(x: Lanes) -> Lanes:
     return where(x.equals(0.0), x, where(n.equals(0), small, large))
 
 
-def mantissa(x: Lanes) -> tuple[Lanes, Lanes]:
+def mantissa(x: Vector) -> tuple[Vector, Vector]:
     """Return k (floating) and m with x = 2ᵏ·m and m in [√½, √2), for normal x > 0."""
     shift = _MANTISSA_BITS[x.dtype]
     offset = x.constant(math.sqrt(0.5)).bits()
@@ -127,7 +127,7 @@ def mantissa(x: Lanes) -> tuple[Lanes, Lanes]:
     return k.convert(x.dtype), m
 
 
-def _log_of(f: Lanes, k: Lanes, correction: Lanes | None) -> Lanes:
+def _log_of(f: Vector, k: Vector, correction: Vector | None) -> Vector:
     """Return k·ln 2 + log(1 + f) + correction."""
     s = f / (f + 2.0)
     square = s * s
@@ -142,7 +142,7 @@ def _log_of(f: Lanes, k: Lanes, correction: Lanes | None) -> Lanes:
     return k.times_plus(LN2_HIGH[f.dtype], f - (half_square - inner))
 
 
-def logarithm(x: Lanes) -> Lanes:
+def logarithm(x: Vector) -> Vector:
     """Return the natural logarithm of x."""
     up, smallest = _MANTISSA_BITS[x.dtype] + 2, 2.0 ** (1 - _BIAS[x.dtype])
     denormal = x < smallest
@@ -151,14 +151,14 @@ def logarithm(x: Lanes) -> Lanes:
     return _log_limits(x, _log_of(m - 1.0, k, None), x)
 
 
-def _log_limits(x: Lanes, value: Lanes, positive: Lanes) -> Lanes:
-    """Put in the logarithm's limits, by the sign of its argument: NaN below 0, −∞ at 0, x at ∞ and NaN."""
+def _log_limits(x: Vector, value: Vector, positive: Vector) -> Vector:
+    """Apply the limits of the logarithm: NaN below 0, −∞ at 0, x at ∞ and NaN."""
     value = where(x.equals(math.inf), math.inf, value)
     value = where(positive.equals(0.0), -math.inf, value)
     return where(positive >= 0.0, value, math.nan)
 
 
-def logarithm_plus_one(x: Lanes) -> Lanes:
+def logarithm_plus_one(x: Vector) -> Vector:
     """Return log(1 + x), exact where x is small."""
     u = x + 1.0
     k, m = mantissa(u)
@@ -169,7 +169,7 @@ def logarithm_plus_one(x: Lanes) -> Lanes:
     return where(x.equals(0.0), x, _log_limits(x, value, u))
 
 
-def hyperbolic_tangent(x: Lanes) -> Lanes:
+def hyperbolic_tangent(x: Vector) -> Vector:
     """Return tanh(x)."""
     if x.dtype == "float32":
         return _tanh_of_float32(x)
@@ -179,15 +179,15 @@ def hyperbolic_tangent(x: Lanes) -> Lanes:
     return where(far, quotient + 1.0, quotient).with_sign_of(x)
 
 
-def _tanh_of_float32(x: Lanes) -> Lanes:
-    """Return a series near 0 and 1 − 2/(e²ˣ + 1) elsewhere, which forgives small errors of e²ˣ."""
+def _tanh_of_float32(x: Vector) -> Vector:
+    """Return a series near 0 and 1 − 2/(e²ˣ + 1) elsewhere, where errors of e²ˣ are damped."""
     size, rounder = x.absolute(), _ROUNDER[x.dtype]
-    bounded = where(size > _TANH_ONE, _TANH_ONE, size)  # NaN stays
+    bounded = where(size > _TANH_ONE, _TANH_ONE, size)  # NaN is kept
     shifted = bounded.times_plus(2.0 / math.log(2.0), rounder)
     r = (shifted - rounder).times_plus(-math.log(2.0) / 2.0, bounded)
     power = (
         (shifted.bits() << 23) + (_BIAS[x.dtype] << 23)
-    ).bits()  # the shift keeps n of the rounder's bits
+    ).bits()  # the shift keeps the bits of n
     far = 1.0 - 2.0 / (polynomial(r, _EXP_TWICE) * power + 1.0)
     square = x * x
     near = (square * polynomial(square, _TANH_SERIES)).times_plus(size, size)

@@ -11,8 +11,8 @@ from deltarule.backends.native.mathematics.exponential import (
     logarithm,
     mantissa,
 )
-from deltarule.backends.native.mathematics.lanes import (
-    Lanes,
+from deltarule.backends.native.mathematics.vector import (
+    Vector,
     polynomial,
     two_product,
     two_sum,
@@ -22,13 +22,13 @@ from deltarule.backends.native.mathematics.lanes import (
 _THIRDS = (
     float.fromhex("0x1.5555555555555p-1"),
     float.fromhex("0x1.5555555555555p-55"),
-)  # 2/3 in double length
+)  # 2/3 as a double-double number
 _SERIES = tuple(
     2.0 / (2 * j + 5) for j in range(11)
 )  # log((1+s)/(1−s)) = 2s + 2s³/3 + s⁵·(2/5 + 2s²/7 + …)
 
 
-def power(x: Lanes, y: Lanes) -> Lanes:
+def power(x: Vector, y: Vector) -> Vector:
     """Return xʸ; NaN for negative finite x with y not an integer."""
     if x.dtype == "float32":
         wide_x, wide_y = x.convert("float64"), y.convert("float64")
@@ -39,8 +39,8 @@ def power(x: Lanes, y: Lanes) -> Lanes:
     return _with_limits(x, y, _of_positive(x.absolute(), y))
 
 
-def _with_limits(x: Lanes, y: Lanes, value: Lanes) -> Lanes:
-    """Put in signs, zeros, infinities and NaN; ``value`` is |x|ʸ for finite x other than 0."""
+def _with_limits(x: Vector, y: Vector, value: Vector) -> Vector:
+    """Apply signs, zeros, infinities and NaN; ``value`` is |x|ʸ for finite x ≠ 0."""
     size = x.absolute()
     value = where(size.equals(0.0), where(y < 0.0, math.inf, y.constant(0.0)), value)
     value = where(
@@ -57,8 +57,8 @@ def _with_limits(x: Lanes, y: Lanes, value: Lanes) -> Lanes:
     return where(y.equals(0.0), 1.0, where(x.equals(1.0), 1.0, value))
 
 
-def _parity(y: Lanes) -> tuple[Lanes, Lanes]:
-    """Return where y is an integer (infinities too), and where it is an odd one."""
+def _parity(y: Vector) -> tuple[Vector, Vector]:
+    """Return whether y is an integer (or infinite), and whether it is an odd integer."""
     rounder = 1.5 * 2.0**52
     size = y.absolute()
     large = size >= 2.0**51
@@ -73,8 +73,8 @@ def _parity(y: Lanes) -> tuple[Lanes, Lanes]:
     return integral, odd_large | odd_between | ((large ^ 1) & exact & low_bit)
 
 
-def _of_positive(x: Lanes, y: Lanes) -> Lanes:
-    """Return xʸ for finite x > 0: exp of y times a logarithm of double length."""
+def _of_positive(x: Vector, y: Vector) -> Vector:
+    """Return xʸ for finite x > 0 as exp(y·log x), with a double-double logarithm."""
     high, low = _long_logarithm(x)
     product, error = two_product(y, high)
     large = product.absolute() > 800.0
@@ -83,8 +83,8 @@ def _of_positive(x: Lanes, y: Lanes) -> Lanes:
     return exponential(bounded, correction)
 
 
-def _long_logarithm(x: Lanes) -> tuple[Lanes, Lanes]:
-    """Return log x for finite x > 0 as a sum of two numbers, to about 2⁻⁶⁵."""
+def _long_logarithm(x: Vector) -> tuple[Vector, Vector]:
+    """Return log x for finite x > 0 as an unevaluated sum of two numbers, with a relative error of about 2⁻⁶⁵."""
     denormal = x < 2.0**-1022
     k, m = mantissa(where(denormal, x * 2.0**54, x))
     k = where(denormal, k - 54.0, k)

@@ -1,7 +1,7 @@
-"""Sine and cosine of vectors, for every finite argument.
+"""Sine and cosine of vectors, for all finite arguments.
 
-x is reduced to n·π/2 + r with |r| ≤ π/4. Up to 2¹⁹ three constants of 33 bits do (Cody and Waite); beyond,
-single lanes multiply by the bits of 2/π that matter (Payne and Hanek). Float32 runs in float64.
+x is reduced to n·π/2 + r with |r| ≤ π/4: up to 2¹⁹ with π/2 in three parts of 33 bits (Cody and Waite); beyond, lane by
+lane with the relevant bits of 2/π (Payne and Hanek). Float32 is computed in float64.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import math
 from fractions import Fraction
 
 from deltarule.backends.native.llvm.emitter import Emitter, Module, type_of
-from deltarule.backends.native.mathematics.lanes import (
-    Lanes,
+from deltarule.backends.native.mathematics.vector import (
+    Vector,
     polynomial,
     two_product,
     two_sum,
@@ -20,7 +20,7 @@ from deltarule.backends.native.mathematics.lanes import (
 
 _LARGE = 2.0**19
 _ROUNDER = 1.5 * 2.0**52
-# π/2 in parts of 33 bits, and the rest (fdlibm)
+# π/2 in parts of 33 bits, and the remainder (fdlibm)
 _PARTS = (
     1.57079632673412561417e00,
     6.07710050630396597660e-11,
@@ -51,25 +51,25 @@ _TABLE_WORDS = 21
 _REDUCE = "math.reduce.large"
 
 
-def sine(x: Lanes) -> Lanes:
+def sine(x: Vector) -> Vector:
     """Return sin(x); NaN for infinities."""
     return _shifted_sine(x, 0)
 
 
-def cosine(x: Lanes) -> Lanes:
+def cosine(x: Vector) -> Vector:
     """Return cos(x); NaN for infinities."""
     return _shifted_sine(x, 1)
 
 
-def _shifted_sine(x: Lanes, quarter: int) -> Lanes:
+def _shifted_sine(x: Vector, quarter: int) -> Vector:
     """Return sin(x + quarter·π/2)."""
     if x.dtype == "float32":
         return _evaluate(x.convert("float64"), quarter, short=True).convert("float32")
     return _evaluate(x, quarter, short=False)
 
 
-def _evaluate(x: Lanes, quarter: int, short: bool) -> Lanes:
-    """Return sin(x + quarter·π/2) of float64, of a ``short`` mantissa to 30 bits."""
+def _evaluate(x: Vector, quarter: int, short: bool) -> Vector:
+    """Return sin(x + quarter·π/2) in float64; with ``short`` to 30 bits, as float32 results need."""
     n, r, tail = _reduce(x, short)
     n = n + quarter
     of_sine, of_cosine = _short_series(r) if short else _series(r, tail)
@@ -80,7 +80,7 @@ def _evaluate(x: Lanes, quarter: int, short: bool) -> Lanes:
     return where(x.absolute() < math.inf, value, math.nan)
 
 
-def _series(r: Lanes, tail: Lanes) -> tuple[Lanes, Lanes]:
+def _series(r: Vector, tail: Vector) -> tuple[Vector, Vector]:
     """Return sin(r + tail) and cos(r + tail) for |r| ≤ π/4."""
     square = r * r
     cube = square * r
@@ -95,7 +95,7 @@ def _series(r: Lanes, tail: Lanes) -> tuple[Lanes, Lanes]:
     return of_sine, of_cosine
 
 
-def _short_series(r: Lanes) -> tuple[Lanes, Lanes]:
+def _short_series(r: Vector) -> tuple[Vector, Vector]:
     """Return sin(r) and cos(r) to 30 bits."""
     square = r * r
     of_sine = (square * r).times_plus(polynomial(square, (_SINE_CUBIC, *_SINE[:3])), r)
@@ -105,8 +105,8 @@ def _short_series(r: Lanes) -> tuple[Lanes, Lanes]:
     return of_sine, of_cosine
 
 
-def _reduce(x: Lanes, short: bool) -> tuple[Lanes, Lanes, Lanes]:
-    """Return n (integers), r and its rounding error, with x = n·π/2 + r + error."""
+def _reduce(x: Vector, short: bool) -> tuple[Vector, Vector, Vector]:
+    """Return the integer n, r, and its rounding error, with x = n·π/2 + r + error."""
     e = x.emitter
     n, r, tail = _reduce_small(x, short)
     large = x.absolute() >= _LARGE
@@ -120,24 +120,24 @@ def _reduce(x: Lanes, short: bool) -> tuple[Lanes, Lanes, Lanes]:
     e.label(single)
     slow = _reduce_lanes(x)
     chosen = [
-        where(large, theirs, ours)
-        for theirs, ours in zip(slow, (n, r, tail), strict=True)
+        where(large, large_lanes, small)
+        for large_lanes, small in zip(slow, (n, r, tail), strict=True)
     ]
     last = e.block
     e.branch(done)
     e.label(done)
     merged = [
-        ours.like(
+        small.like(
             e.assign(
-                f"phi {type_of(ours.dtype, x.width)} [ {ours.text}, %{before} ], [ {theirs.text}, %{last} ]"
+                f"phi {type_of(small.dtype, x.width)} [ {small.text}, %{before} ], [ {large_lanes.text}, %{last} ]"
             )
         )
-        for ours, theirs in zip((n, r, tail), chosen, strict=True)
+        for small, large_lanes in zip((n, r, tail), chosen, strict=True)
     ]
     return merged[0], merged[1], merged[2]
 
 
-def _reduce_small(x: Lanes, short: bool) -> tuple[Lanes, Lanes, Lanes]:
+def _reduce_small(x: Vector, short: bool) -> tuple[Vector, Vector, Vector]:
     shifted = x * (2.0 / math.pi) + _ROUNDER
     count = shifted - _ROUNDER
     n = shifted.bits() - x.constant(_ROUNDER).bits()
@@ -151,8 +151,8 @@ def _reduce_small(x: Lanes, short: bool) -> tuple[Lanes, Lanes, Lanes]:
     return n, r, (third - r) + lost
 
 
-def _reduce_lanes(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
-    """Reduce lane by lane through memory: rare, so small code matters more than speed."""
+def _reduce_lanes(x: Vector) -> tuple[Vector, Vector, Vector]:
+    """Reduce lane by lane in memory; large arguments are rare, so that small code is preferred to speed."""
     e = x.emitter
     _add_large_reduction(e.module)
     kinds = ("float64", "int64", "float64", "float64")
@@ -175,7 +175,7 @@ def _reduce_lanes(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
 def _add_large_reduction(module: Module) -> None:
     """Add the reduction of one float64 with |x| ≥ 2¹⁹.
 
-    x = m·2ˢ with a whole m of 53 bits. Of 2ˢ·2/π only the 192 bits from weight 2 downwards matter to
+    Let x = m·2ˢ with an integer m of 53 bits. Only the 192 bits of 2ˢ·2/π from weight 2 downwards are relevant to
     m·2ˢ·2/π mod 4; the product mod 2¹⁹² in units of 2⁻¹⁹⁰ has n in its two upper bits.
     """
     if _REDUCE in module:
@@ -206,10 +206,10 @@ def _add_large_reduction(module: Module) -> None:
     n, distance = _nearest(e, upper)
     negative = e.assign("fcmp olt double %x, 0.0")
     high, low = _to_double_length(e, distance)
-    r, r_low = two_product(Lanes(e, high, "float64", 1), _HALF_PI[0])
+    r, r_low = two_product(Vector(e, high, "float64", 1), _HALF_PI[0])
     r_low = r_low + (
-        Lanes(e, high, "float64", 1) * _HALF_PI[1]
-        + Lanes(e, low, "float64", 1) * _HALF_PI[0]
+        Vector(e, high, "float64", 1) * _HALF_PI[1]
+        + Vector(e, low, "float64", 1) * _HALF_PI[0]
     )
     total = r + r_low
     lost = (r - total) + r_low
@@ -242,7 +242,7 @@ def _product_upper(e: Emitter, whole: str, window: list[str]) -> str:
 
 
 def _nearest(e: Emitter, value: str) -> tuple[str, str]:
-    """Return the whole number nearest to a fixed-point number with 126 fraction bits, and the distance to it."""
+    """Return the integer nearest to a fixed-point number with 126 fraction bits, and the difference."""
     half = 1 << 125
     above = e.assign(f"lshr i128 {e.assign(f'add i128 {value}, {half}')}, 126")
     n = e.assign(f"trunc i128 {above} to i64")
@@ -251,7 +251,7 @@ def _nearest(e: Emitter, value: str) -> tuple[str, str]:
 
 
 def _to_double_length(e: Emitter, distance: str) -> tuple[str, str]:
-    """Return a signed fixed-point number with 126 fraction bits as a sum of two float64."""
+    """Return a signed fixed-point number with 126 fraction bits as an unevaluated sum of two float64."""
     negative = e.assign(f"icmp slt i128 {distance}, 0")
     opposite = e.assign(f"sub i128 0, {distance}")
     size = e.assign(f"select i1 {negative}, i128 {opposite}, i128 {distance}")
@@ -264,7 +264,7 @@ def _to_double_length(e: Emitter, distance: str) -> tuple[str, str]:
     rest = e.assign(f"trunc i128 {e.assign(f'lshr i128 {normal}, 22')} to i64")
     below = e.assign(f"and i64 {rest}, {2**53 - 1}")
     exponent = e.assign(f"trunc i128 {shift} to i64")
-    # the top 53 bits count in units of 2^(75 − 126 − shift), the next 53 in units of 2^(22 − 126 − shift)
+    # the upper 53 bits are in units of 2^(75 − 126 − shift), the next 53 in units of 2^(22 − 126 − shift)
     found = []
     for mantissa, unit in ((top, 75 - 126), (below, 22 - 126)):
         biased = e.assign(f"sub i64 {1023 + unit}, {exponent}")
@@ -281,7 +281,7 @@ def _to_double_length(e: Emitter, distance: str) -> tuple[str, str]:
 
 
 def _two_over_pi_table() -> str:
-    """Return the bits of 2/π after 64 zeros, as words, most significant first."""
+    """Return a table of the bits of 2/π after 64 zeros, as i64 words, most significant first."""
     bits = 64 * (_TABLE_WORDS - 1)
     scaled = int(Fraction(2) / _pi(bits + 32) * 2**bits)
     words = [
@@ -296,7 +296,7 @@ def _two_over_pi_table() -> str:
 
 
 def _pi(bits: int) -> Fraction:
-    """Return π to this many bits, by Machin's formula π = 16·arctan(1/5) − 4·arctan(1/239)."""
+    """Return π to a number of bits, by Machin's formula π = 16·arctan(1/5) − 4·arctan(1/239)."""
     unit = 1 << (bits + 32)
 
     def arctangent_of_inverse(x: int) -> int:

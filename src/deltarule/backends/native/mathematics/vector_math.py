@@ -1,16 +1,16 @@
-"""Elementary functions for vectors of any width, in float32 and float64, within 2 units in the last place.
+"""Elementary functions of vectors of any width, in float32 and float64, with an error of at most 2 ulp.
 
-Each function is added to a module once for a dtype and width and called from there: ``call_math``. The methods:
+Each function is added to a module once per element type and width, and called (``call_math``). The methods:
 
 =========  ====================================================================================================
 exp        x = n·ln 2 + r, a polynomial for eʳ, scaled by 2ⁿ in two steps (denormal results, no early overflow)
-expm1      the same with eʳ − 1 kept apart
+expm1      as exp, with eʳ − 1 as a separate term
 log        x = 2ᵏ·(1 + f), log(1 + f) by s = f/(2 + f) (fdlibm)
-log1p      the same for 1 + x, with the rounding error of 1 + x put back
+log1p      as log for 1 + x, corrected by the rounding error of 1 + x
 tanh       odd polynomial near 0 (float32), t/(t + 2) (float64), 1 − 2/(t + 2) beyond, with t = expm1(2|x|)
 erf        odd polynomial near 0, 1 − exp(polynomial) beyond (float32); fdlibm's four regions (float64)
-sin, cos   remainder of x by π/2: three-part constants, and exact tables of 2/π for large x
-pow        exp2(y·log2 x) in float64 (float32), or with a double-length logarithm (float64)
+sin, cos   reduction modulo π/2: three-part constants, and a table of 2/π for large x
+pow        exp2(y·log2 x) in float64 (float32), or with a double-double logarithm (float64)
 =========  ====================================================================================================
 """
 
@@ -27,12 +27,12 @@ from deltarule.backends.native.mathematics.exponential import (
     logarithm,
     logarithm_plus_one,
 )
-from deltarule.backends.native.mathematics.lanes import Lanes
 from deltarule.backends.native.mathematics.power import power
 from deltarule.backends.native.mathematics.trigonometry import cosine, sine
+from deltarule.backends.native.mathematics.vector import Vector
 from deltarule.errors import ArgumentError
 
-_UNARY: dict[str, Callable[[Lanes], Lanes]] = {
+_UNARY: dict[str, Callable[[Vector], Vector]] = {
     "exp": exponential,
     "expm1": exponential_minus_one,
     "log": logarithm,
@@ -47,9 +47,17 @@ _UNARY: dict[str, Callable[[Lanes], Lanes]] = {
 def call_math(
     emitter: Emitter, name: str, dtype: str, arguments: tuple[str, ...], width: int = 1
 ) -> str:
-    """Call an elementary function on registers of ``width`` lanes; return the register with the result.
+    """Emit a call of an elementary function on registers of ``width`` lanes; return the register of the result.
 
-    Names: exp, expm1, log, log1p, tanh, erf, sin, cos (one argument), pow (two). ArgumentError for others.
+    Args:
+        emitter: The emitter.
+        name: "exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos" (one argument) or "pow" (two).
+        dtype: "float32" or "float64".
+        arguments: Registers.
+        width: Number of lanes.
+
+    Raises:
+        ArgumentError: the name is unknown.
     """
     symbol = math_function(emitter.module, name, dtype, width)
     kind = type_of(dtype, width)
@@ -59,7 +67,7 @@ def call_math(
 
 
 def math_function(module: Module, name: str, dtype: str, width: int) -> str:
-    """Add an elementary function to the module, unless it is there; return its symbol."""
+    """Add an elementary function to the module, unless it exists; return its symbol."""
     if name not in _UNARY and name != "pow":
         expected = f"one of {', '.join([*_UNARY, 'pow'])}"
         raise ArgumentError("vector mathematics", expected=expected, got=repr(name))
@@ -68,9 +76,9 @@ def math_function(module: Module, name: str, dtype: str, width: int) -> str:
         return symbol
     emitter = Emitter(module)
     kind = type_of(dtype, width)
-    x = Lanes(emitter, "%x", dtype, width)
+    x = Vector(emitter, "%x", dtype, width)
     if name == "pow":
-        result = power(x, Lanes(emitter, "%y", dtype, width))
+        result = power(x, Vector(emitter, "%y", dtype, width))
         signature = f"{kind} %x, {kind} %y"
     else:
         result = _UNARY[name](x)

@@ -13,8 +13,8 @@ from deltarule.backends.native import abi
 from deltarule.backends.native.contraction.products import (
     Product,
     as_nest,
+    assign_roles,
     emit_product,
-    roles_of,
 )
 from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.llvm.machine import Machine
@@ -194,7 +194,9 @@ class ProgramBuilder:
 
     def _emit_kernel(self, statement: Statement) -> _Call:
         if isinstance(statement, Contraction):
-            roles = roles_of(statement, self.machine.lanes(statement.left.dtype.name))
+            roles = assign_roles(
+                statement, self.machine.lanes(statement.left.dtype.name)
+            )
             found = (
                 emit_product(statement, roles, self.module, _NAME, self.lowered.aliases)
                 if roles
@@ -205,7 +207,7 @@ class ProgramBuilder:
                 named = Product(
                     self._add_kernel(text),
                     product.roles,
-                    product.plan,
+                    product.schedule,
                     product.buffers,
                     product.spec,
                 )

@@ -104,13 +104,13 @@ def partition_product(
             (0, spec.rows, 0, spec.columns),
             *((0, 0, 0, 0),) * (threads - 1),
         )
-    elif product.plan is None:
+    elif product.schedule is None:
         ranges = tuple(
             (begin, end, 0, spec.columns)
             for begin, end in even_ranges(spec.rows, 1, threads)
         )
     else:
-        ranges = tuple(product.plan.split(threads))
+        ranges = tuple(product.schedule.split(threads))
     spans = []
     for row_begin, row_end, column_begin, column_end in ranges:
         found = [

@@ -1,6 +1,6 @@
-"""Vector arithmetic written like arithmetic: ``Lanes`` stands for a register of numbers in every lane.
+"""Vector arithmetic with operators: a ``Vector`` is a register of the function that is being emitted.
 
-Operators emit instructions; Python numbers become constants. Comparisons give lanes of booleans for ``where``.
+Operators emit instructions; Python numbers become constants. Comparisons return vectors of booleans for ``where``.
 """
 
 from __future__ import annotations
@@ -24,55 +24,55 @@ _NAMES = {
 }
 
 
-class Lanes:
-    """``width`` numbers of one dtype in a register (or a constant) of the function that is being written."""
+class Vector:
+    """A register or constant with ``width`` lanes of one element type."""
 
     def __init__(self, emitter: Emitter, text: str, dtype: str, width: int) -> None:
         self.emitter, self.text, self.dtype, self.width = emitter, text, dtype, width
 
     @property
     def floating(self) -> bool:
-        """Return whether the lanes are floating-point numbers."""
+        """Whether the lanes are floating-point numbers."""
         return self.dtype in _FLOATS
 
-    def like(self, text: str, dtype: str | None = None) -> Lanes:
-        """Return another register of the same width."""
-        return Lanes(self.emitter, text, dtype or self.dtype, self.width)
+    def like(self, text: str, dtype: str | None = None) -> Vector:
+        """Return a register with the width of this one."""
+        return Vector(self.emitter, text, dtype or self.dtype, self.width)
 
-    def constant(self, value: float) -> Lanes:
-        """Return a constant of the same kind."""
+    def constant(self, value: float) -> Vector:
+        """Return a constant with the type of this vector."""
         return self.like(number(value, self.dtype, self.width))
 
-    def _operand(self, other: Lanes | float) -> Lanes:
-        return other if isinstance(other, Lanes) else self.constant(other)
+    def _operand(self, other: Vector | float) -> Vector:
+        return other if isinstance(other, Vector) else self.constant(other)
 
-    def _binary(self, operation: str, other: Lanes | float) -> Lanes:
+    def _binary(self, operation: str, other: Vector | float) -> Vector:
         kind = type_of(self.dtype, self.width)
         expression = f"{operation} {kind} {self.text}, {self._operand(other).text}"
         return self.like(self.emitter.assign(expression))
 
-    def _arithmetic(self, sign: str, other: Lanes | float) -> Lanes:
+    def _arithmetic(self, sign: str, other: Vector | float) -> Vector:
         return self._binary(_NAMES[sign][0 if self.floating else 1], other)
 
-    def __add__(self, other: Lanes | float) -> Lanes:
+    def __add__(self, other: Vector | float) -> Vector:
         return self._arithmetic("+", other)
 
-    def __sub__(self, other: Lanes | float) -> Lanes:
+    def __sub__(self, other: Vector | float) -> Vector:
         return self._arithmetic("-", other)
 
-    def __rsub__(self, other: float) -> Lanes:
+    def __rsub__(self, other: float) -> Vector:
         return self.constant(other)._arithmetic("-", self)
 
-    def __mul__(self, other: Lanes | float) -> Lanes:
+    def __mul__(self, other: Vector | float) -> Vector:
         return self._arithmetic("*", other)
 
-    def __truediv__(self, other: Lanes | float) -> Lanes:
+    def __truediv__(self, other: Vector | float) -> Vector:
         return self._arithmetic("/", other)
 
-    def __rtruediv__(self, other: float) -> Lanes:
+    def __rtruediv__(self, other: float) -> Vector:
         return self.constant(other)._arithmetic("/", self)
 
-    def __neg__(self) -> Lanes:
+    def __neg__(self) -> Vector:
         if self.floating:
             return self.like(
                 self.emitter.assign(
@@ -81,28 +81,28 @@ class Lanes:
             )
         return self.constant(0) - self
 
-    def __and__(self, other: Lanes | int) -> Lanes:
+    def __and__(self, other: Vector | int) -> Vector:
         return self._binary("and", other)
 
-    def __or__(self, other: Lanes | int) -> Lanes:
+    def __or__(self, other: Vector | int) -> Vector:
         return self._binary("or", other)
 
-    def __xor__(self, other: Lanes | int) -> Lanes:
+    def __xor__(self, other: Vector | int) -> Vector:
         return self._binary("xor", other)
 
-    def __lshift__(self, other: Lanes | int) -> Lanes:
+    def __lshift__(self, other: Vector | int) -> Vector:
         return self._binary("shl", other)
 
-    def __rshift__(self, other: Lanes | int) -> Lanes:
+    def __rshift__(self, other: Vector | int) -> Vector:
         """Shift right, filling with zeros."""
         return self._binary("lshr", other)
 
-    def arithmetic_shift(self, by: int) -> Lanes:
+    def arithmetic_shift(self, by: int) -> Vector:
         """Shift right, filling with the sign."""
         return self._binary("ashr", by)
 
-    def compare(self, relation: str, other: Lanes | float) -> Lanes:
-        """Return lanes of booleans: eq, ne (unordered), lt, le, gt, ge; signed for integers."""
+    def compare(self, relation: str, other: Vector | float) -> Vector:
+        """Compare with a predicate (eq, ne, lt, le, gt, ge), ordered except for ne, and signed for integers."""
         if self.floating:
             operation = "fcmp " + ("une" if relation == "ne" else "o" + relation)
         else:
@@ -111,45 +111,41 @@ class Lanes:
             )
         return self.like(self._binary(operation, other).text, "bool")
 
-    def __lt__(self, other: Lanes | float) -> Lanes:
+    def __lt__(self, other: Vector | float) -> Vector:
         return self.compare("lt", other)
 
-    def __gt__(self, other: Lanes | float) -> Lanes:
+    def __gt__(self, other: Vector | float) -> Vector:
         return self.compare("gt", other)
 
-    def __le__(self, other: Lanes | float) -> Lanes:
+    def __le__(self, other: Vector | float) -> Vector:
         return self.compare("le", other)
 
-    def __ge__(self, other: Lanes | float) -> Lanes:
+    def __ge__(self, other: Vector | float) -> Vector:
         return self.compare("ge", other)
 
-    def equals(self, other: Lanes | float) -> Lanes:
-        """Return where the lanes are equal."""
+    def equals(self, other: Vector | float) -> Vector:
+        """Return in which lanes the values are equal."""
         return self.compare("eq", other)
 
-    def is_nan(self) -> Lanes:
-        """Return where the lanes are not numbers."""
+    def is_nan(self) -> Vector:
+        """Return which lanes are NaN."""
         return self.compare("ne", self)
 
-    def times_plus(self, factor: Lanes | float, addend: Lanes | float) -> Lanes:
-        """Return self · factor + addend, with one rounding where the machine can."""
+    def times_plus(self, factor: Vector | float, addend: Vector | float) -> Vector:
+        """Return self · factor + addend, fused if the machine has the instruction."""
         operands = (self.text, self._operand(factor).text, self._operand(addend).text)
         return self.like(self.emitter.multiply_add(self.dtype, *operands, self.width))
 
-    def _unary_intrinsic(self, name: str) -> Lanes:
+    def _unary_intrinsic(self, name: str) -> Vector:
         return self.like(
             self.emitter.intrinsic(name, self.dtype, (self.text,), self.width)
         )
 
-    def absolute(self) -> Lanes:
+    def absolute(self) -> Vector:
         """Return |self|."""
         return self._unary_intrinsic("fabs")
 
-    def square_root(self) -> Lanes:
-        """Return √self."""
-        return self._unary_intrinsic("sqrt")
-
-    def with_sign_of(self, other: Lanes) -> Lanes:
+    def with_sign_of(self, other: Vector) -> Vector:
         """Return |self| with the sign of ``other``."""
         return self.like(
             self.emitter.intrinsic(
@@ -157,14 +153,14 @@ class Lanes:
             )
         )
 
-    def bits(self) -> Lanes:
-        """Return the same bits as integers (of floating lanes) or as floating numbers (of integers)."""
+    def bits(self) -> Vector:
+        """Reinterpret the bits of floating-point lanes as integers, and the other way round."""
         other = _SAME_BITS[self.dtype]
         text = f"bitcast {type_of(self.dtype, self.width)} {self.text} to {type_of(other, self.width)}"
         return self.like(self.emitter.assign(text), other)
 
-    def convert(self, dtype: str, unsigned: bool = False) -> Lanes:
-        """Return the lanes as another dtype (floating to integer: towards zero, and within its range)."""
+    def convert(self, dtype: str, unsigned: bool = False) -> Vector:
+        """Convert to another element type; floats are truncated towards zero and must be in range."""
         if dtype == self.dtype:
             return self
         text = f"{self._conversion(dtype, unsigned)} {type_of(self.dtype, self.width)} {self.text} to "
@@ -184,11 +180,11 @@ class Lanes:
         return "trunc"
 
 
-def where(condition: Lanes, then: Lanes | float, otherwise: Lanes | float) -> Lanes:
-    """Return ``then`` in the lanes where the condition holds, ``otherwise`` elsewhere (one must be ``Lanes``)."""
-    if isinstance(then, Lanes):
+def where(condition: Vector, then: Vector | float, otherwise: Vector | float) -> Vector:
+    """Return ``then`` in the lanes where the condition holds, ``otherwise`` elsewhere; one must be a ``Vector``."""
+    if isinstance(then, Vector):
         first, second = then, then._operand(otherwise)
-    elif isinstance(otherwise, Lanes):
+    elif isinstance(otherwise, Vector):
         first, second = otherwise.constant(then), otherwise
     else:
         first, second = condition.constant(then), condition.constant(otherwise)
@@ -199,7 +195,7 @@ def where(condition: Lanes, then: Lanes | float, otherwise: Lanes | float) -> La
     return first.like(first.emitter.assign(expression))
 
 
-def polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
+def polynomial(x: Vector, coefficients: Sequence[float]) -> Vector:
     """Return c₀ + c₁·x + c₂·x² + … by Horner's rule."""
     value = x.constant(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
@@ -207,8 +203,8 @@ def polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
     return value
 
 
-def two_product(a: Lanes, b: Lanes | float) -> tuple[Lanes, Lanes]:
-    """Return a·b as the rounded product and its exact error (Dekker's splitting where nothing is fused)."""
+def two_product(a: Vector, b: Vector | float) -> tuple[Vector, Vector]:
+    """Return a·b as the rounded product and its exact error (by Dekker's splitting without fused multiply-add)."""
     other = a._operand(b)
     product = a * other
     if a.emitter.machine.fused:
@@ -221,14 +217,14 @@ def two_product(a: Lanes, b: Lanes | float) -> tuple[Lanes, Lanes]:
     return product, error
 
 
-def two_sum(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
+def two_sum(a: Vector, b: Vector) -> tuple[Vector, Vector]:
     """Return a + b as the rounded sum and its exact error (Knuth)."""
     total = a + b
     virtual = total - a
     return total, (a - (total - virtual)) + (b - virtual)
 
 
-def _split(a: Lanes) -> tuple[Lanes, Lanes]:
+def _split(a: Vector) -> tuple[Vector, Vector]:
     scaled = a * (134217729.0 if a.dtype == "float64" else 4097.0)
     high = scaled - (scaled - a)
     return high, a - high
