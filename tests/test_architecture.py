@@ -28,7 +28,7 @@ LONG_FUNCTIONS: dict[str, str] = {
 }
 LONG_FILES = {
     "src/deltarule/explain/formula/algebra.py": "the constructors of all terms, each with its rules",
-    "src/deltarule/explain/grading/grammar.py": "one grammar of formulas, a recursive descent",
+    "src/deltarule/explain/reading/grammar.py": "one grammar of formulas, a recursive descent",
     "src/deltarule/generative/autoencoders/vae.py": "the model, its bound, its sampling and its saving",
     "src/deltarule/interop/onnx/networks.py": "one function for every operator with weights or windows",
     "src/deltarule/backends/native/loops/expressions.py": "one case for each kind of expression, scalar and vector",
@@ -39,9 +39,6 @@ LONG_FILES = {
     "src/deltarule/data/augment.py": "one short class for every augmentation, with the random numbers that they share",
     "src/deltarule/train/monitoring/callbacks.py": "the callbacks, each with its arguments and an example",
     "src/deltarule/tensor/tensor.py": "the user's handle: one short method for each of NumPy's habits",
-    "src/deltarule/nn/module/module.py": "what users call on a model, each method with an example",
-    "src/deltarule/nn/module/tree.py": "what users call on parameters and submodules, each method with an example",
-    "src/deltarule/train/monitoring/metrics.py": "the metrics, each with its formula and an example",
 }
 
 

@@ -50,6 +50,9 @@ def command(
         language=language,
         parameters=list(found.variables),
     )
+    understood = result.understood
+    if understood is not None:
+        console.say(f"read as  {understood}")
     console.say(str(result))
     console.finish(
         {
@@ -57,6 +60,9 @@ def command(
             "mistake": result.mistake,
             "line": result.line,
             "message": result.message,
+            "understood": None
+            if understood is None
+            else {"text": str(understood), "latex": understood.latex()},
         }
     )
     return 0 if result.correct else 1

@@ -1,1 +1,1 @@
-"""Grading what a person typed: formulas read, evaluated, and compared."""
+"""Grading of answers: compared with the gradient at random points, with the mistake if it is a known one."""

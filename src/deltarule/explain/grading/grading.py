@@ -6,21 +6,23 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from html import escape
 from typing import Any
 
 from deltarule import dtypes
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.explain.derivation.derivation import Derived, Deriver, Layout
 from deltarule.explain.formula.names import canonical
-from deltarule.explain.formula.term import Symbol, is_number, matrix_shape
-from deltarule.explain.formula.to_graph import lower
-from deltarule.explain.grading.grammar import parse, shape_of
+from deltarule.explain.formula.term import is_number, matrix_shape
 from deltarule.explain.grading.mistakes import Mistake, mistakes
-from deltarule.explain.grading.python_answer import build_answer, is_python
 from deltarule.explain.page.page import entry, size
 from deltarule.explain.proof.proof import Draw, Evaluate, Precise
+from deltarule.explain.reading.python_answer import is_python, read_python
+from deltarule.explain.reading.reader import Reading, read
+from deltarule.explain.reading.understood import Understood
+from deltarule.explain.reading.vocabulary import Vocabulary, vocabulary
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.walk import inputs
@@ -28,6 +30,7 @@ from deltarule.render.mathematics import to_text
 from deltarule.shapes import Dimension, Shape
 
 Answer = str | Callable[..., Any]
+LANGUAGES = ("auto", "latex", "mathematics", "python")
 _POINTS = 32  # so many that an indicator cannot be 1 at all of them by chance
 _EQUAL = 1e-8  # relative to the largest entry
 
@@ -38,18 +41,26 @@ class Grade:
 
     ``mistake`` is "equal" or one of: "sign", "factor", "mean", "transposed", "transpose", "order", "activation",
     "path", "term", "axis", "shape", "unknown". ``line`` is the first line of the derivation at which it departs.
+    ``understood`` is the answer as it was read, typeset; None for a function of arrays.
     """
 
     correct: bool
     mistake: str
     line: int | None
     message: str
+    understood: Understood | None = None
 
     def __bool__(self) -> bool:
         return self.correct
 
     def __str__(self) -> str:
         return f"{'✓' if self.correct else '✗'}  {self.message}"
+
+    def _repr_html_(self) -> str:
+        sign = "✓" if self.correct else "✗"
+        read_as = "" if self.understood is None else self.understood.mathml()
+        message = escape(self.message).replace("\n", "<br>")
+        return f"<p>{sign} {message}</p>" + (read_as and f"<p>read as {read_as}</p>")
 
 
 def grade(
@@ -117,20 +128,38 @@ class _Grader:
         self._draw = draw
         self._wanted = next(line for line in steps.backward if line.node is wrt)
         self._name = to_text(entry(self._wanted, derived.loss_name).left)
-        self.known = _vocabulary(derived, steps)
+        self._vocabulary = vocabulary(derived, steps, layout=layout)
+        self._columns = (
+            vocabulary(derived, steps) if layout == "numerator" else None
+        )  # derivatives of vectors as columns, which many texts keep in either layout
+        self.known = self._vocabulary.names
 
     def grade(self, answer: Answer, language: str) -> Grade:
         """Return the verdict."""
         truth = self._truth()
         if callable(answer):
             return self._grade_function(answer, truth)
+        if language not in LANGUAGES:
+            raise ArgumentError(
+                "grade language", expected=" or ".join(LANGUAGES), got=repr(language)
+            )
+        found = self._grade_text(answer, truth, language, self._vocabulary)
+        if not found.correct and self._columns is not None:
+            other = self._grade_text(answer, truth, language, self._columns)
+            return other if other.correct or found.mistake == "shape" else found
+        return found
+
+    def _grade_text(
+        self, answer: str, truth: Node, language: str, names: Vocabulary
+    ) -> Grade:
         try:
-            node = self._read(answer, language)
+            reading = self._read(answer, language, names)
         except ShapeError as error:
             return Grade(
                 False, "shape", self._wanted.number, f"The sizes do not fit. {error}"
             )
-        return self._compare(node, truth)
+        grade_ = self._compare(reading.node, truth)
+        return replace(grade_, understood=Understood(reading.formula))
 
     def _truth(self) -> Node:
         value = self._wanted.value
@@ -138,21 +167,10 @@ class _Grader:
         turned = self._layout == "numerator" and node.rank == 2
         return build.matrix_transpose(node) if turned else node
 
-    def _read(self, answer: str, language: str) -> Node:
-        if language not in {"auto", "latex", "mathematics", "python"}:
-            raise ArgumentError(
-                "grade language",
-                expected="auto, latex, mathematics or python",
-                got=repr(language),
-            )
+    def _read(self, answer: str, language: str, names: Vocabulary) -> Reading:
         if language == "python" or (language == "auto" and is_python(answer)):
-            nodes = {name: symbol.node for name, symbol in self.known.items()}
-            built = build_answer(answer, nodes)
-            built = build.cast(built, self._wrt.dtype)
-            return build.reshape(built, matrix_shape(built.shape))
-        term = parse(answer, self.known)
-        shape_of(term)
-        return lower(term, self._wrt.dtype)
+            return read_python(answer, names, self._wrt.dtype)
+        return read(answer, names, self._wrt.dtype, self._truth().shape)
 
     # ---------------------------------------------------------------- comparison
 
@@ -448,47 +466,3 @@ def _size_name(derived: Derived, examples: int) -> str:
             if isinstance(part, Dimension):
                 return part.name
     return str(examples)
-
-
-def _vocabulary(*derivations: Derived) -> dict[str, Symbol]:
-    """Return every name that an answer may use."""
-    known: dict[str, Symbol] = {}
-    for derived in derivations:
-        for symbol in (*derived.drawn, *derived.inputs):
-            known[canonical(symbol.name)] = symbol
-        for line in derived.forward:
-            known.setdefault(
-                canonical(line.name),
-                Symbol(line.name, matrix_shape(line.node.shape), line.node),
-            )
-        for line in derived.backward:
-            own = Symbol(
-                f"d{derived.loss_name}/d{line.name}",
-                matrix_shape(line.value.shape),
-                line.value,
-            )
-            if not line.wanted:
-                known.setdefault(f"d{derived.loss_name}/d{canonical(line.name)}", own)
-            if line.alias is not None and not line.alias.name.startswith(
-                "d" + derived.loss_name + "/"
-            ):
-                known.setdefault(canonical(line.alias.name), line.alias)
-    before = [line for line in derivations[0].forward[:-1] if line.node.dtype.is_float]
-    if before and not {"y_hat", "Y_hat"} & set(
-        known
-    ):  # the prediction by its usual name
-        output = Symbol(
-            before[-1].name, matrix_shape(before[-1].node.shape), before[-1].node
-        )
-        known |= {"y_hat": output, "Y_hat": output}
-    batch = [
-        part
-        for symbol in derivations[0].inputs
-        for part in symbol.node.shape[:1]
-        if len(symbol.node.shape) == 2
-    ]
-    if batch:
-        count = build.size((batch[0],), (0,), derivations[0].loss.dtype)
-        for name in ("m", "N", "n"):
-            known.setdefault(name, Symbol(name, (), count))
-    return known

@@ -89,7 +89,9 @@ class _Indices:
                     m.row(_index(row), m.Operator("=", spaced=True), _index(column))
                 ),
             )
-            return m.row(same, m.Operator(" "), self.entry(term.body, row, "1"))
+            return m.row(
+                same, m.Operator(" "), _factor(self.entry(term.body, row, "1"))
+            )
         if isinstance(term, Indicator):
             return self._indicator(term, row, column)
         if isinstance(term, Total):
@@ -123,9 +125,7 @@ class _Indices:
     def _power(
         self, factor: Term, exponent: Fraction, row: str, column: str
     ) -> Formula:
-        body = self.entry(factor, row, column)
-        if isinstance(factor, Sum):
-            body = m.Fenced(body)
+        body = _factor(self.entry(factor, row, column))
         if exponent == 1:
             return body
         if exponent == Fraction(1, 2):
@@ -155,7 +155,7 @@ class _Indices:
                 continue
             entry = self.entry(factor, left, right)
             factors.append(
-                m.Fenced(entry) if isinstance(factor, (Sum, Product)) else entry
+                m.Fenced(entry) if isinstance(factor, Product) else _factor(entry)
             )
         return m.join([*signs, *factors], m.Operator(" "))
 
@@ -194,6 +194,13 @@ def _kept(term: Term, row: str, column: str) -> tuple[str, str]:
 def _closed(formula: Formula) -> Formula:
     plain = isinstance(formula, (m.Identifier, m.Accent))
     return formula if plain or isinstance(formula, m.Fenced) else m.Fenced(formula)
+
+
+def _factor(entry: Formula) -> Formula:
+    """Return an entry as a factor: a sum in parentheses."""
+    items = entry.items if isinstance(entry, m.Row) else ()
+    is_sum = any(isinstance(item, m.Operator) and item.text in "+−" for item in items)
+    return m.Fenced(entry) if is_sum else entry
 
 
 def _index(name: str) -> Formula:

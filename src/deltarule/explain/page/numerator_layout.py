@@ -48,8 +48,8 @@ def _row(symbol: Symbol) -> Symbol:
 
 
 def _turned(line: Line, short: dict[Symbol, Symbol]) -> Line:
-    if len(line.term.shape) > 2:
-        return line
+    if len(line.term.shape) > 2:  # an image has no transpose, but names of rows have
+        return replace(line, term=rewritten(line.term, short))
     term = rewritten(line.term, short)
     term = _as_row(term) if len(term.shape) == 2 else term
     alias = short.get(line.alias, line.alias) if line.alias is not None else None

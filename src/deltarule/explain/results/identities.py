@@ -15,12 +15,10 @@ from deltarule.cached import cached_property
 from deltarule.errors import ArgumentError
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.term import Symbol, matrix_shape
-from deltarule.explain.formula.to_graph import lower
-from deltarule.explain.formula.typeset import typeset
-from deltarule.explain.grading.grammar import parse
 from deltarule.explain.page.page import columns
 from deltarule.explain.proof.domains import Domain
 from deltarule.explain.proof.proof import ENGINE_TOLERANCE, Draw, Evaluate
+from deltarule.explain.reading.reader import read
 from deltarule.grad.check import largest
 from deltarule.graph import build
 from deltarule.graph import functions as f
@@ -83,8 +81,8 @@ class Identity:
         known = self.known()
         pairs = [
             (
-                lower(parse(step.left, known), dtypes.FLOAT64),
-                lower(parse(step.right, known), dtypes.FLOAT64),
+                read(step.left, known).node,
+                read(step.right, known).node,
             )
             for step in self.steps
         ]
@@ -154,8 +152,8 @@ class Identity:
         """Write the steps as an ``align*`` environment."""
         known = self.known()
         rows = [
-            rf"{to_latex(typeset(parse(step.left, known)))} &{_SIGNS[step.relation]} "
-            rf"{to_latex(typeset(parse(step.right, known)))}"
+            rf"{to_latex(read(step.left, known).formula)} &{_SIGNS[step.relation]} "
+            rf"{to_latex(read(step.right, known).formula)}"
             for step in self.steps
         ]
         inner = " \\\\\n".join(rows)

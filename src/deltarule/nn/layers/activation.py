@@ -78,11 +78,7 @@ class Activation(Module):
         return LayerCost(flops=count(output))
 
     def initializer(self) -> Initializer:
-        """Return the initialiser of weights that feed this activation: Xavier, unless it is a rectifier.
-
-        >>> ReLU().initializer().config()["scale"]
-        2.0
-        """
+        """Return the initialiser of weights that feed this activation: Xavier, unless it is a rectifier."""
         return initialisers.xavier_uniform()
 
     def label(self) -> str:

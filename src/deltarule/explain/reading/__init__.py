@@ -1,0 +1,1 @@
+"""Formulas that a person typed, in mathematics or Python: tokens, syntax tree, graph."""
