@@ -1,7 +1,8 @@
-"""From graphs to loop nests: expand, fuse, schedule, plan memory.
+"""Lowering of graphs to loop nests: expansion, fusion, scheduling, memory planning.
 
-Reading order: ``lower`` is the whole way; ``canonical`` and ``operands`` rewrite the graph, ``fuse`` decides what
-runs together, ``statements`` builds the loops of each group from ``points`` and ``views`` (``contract`` for sums of
-products), ``divide`` splits long sums, ``memory`` places buffers. ``loops`` and ``index`` are the language that all
-of them write, ``layout`` says where elements lie, ``show`` prints it, ``cost`` counts it.
+Reading order: ``lower`` is the whole pipeline; ``canonical`` and ``operands`` rewrite the graph; ``fuse`` groups
+operations into statements; ``statements`` builds the loops of each group from ``element_expressions`` and ``views``
+(``contraction_loops`` for sums of products); ``split_reductions`` splits long reductions; ``memory`` allocates buffers.
+``loops`` and ``index`` are the intermediate representation, ``layout`` the memory layouts of buffers, ``show`` prints
+programs, ``cost`` estimates them, ``bounds`` and ``verify`` check them.
 """

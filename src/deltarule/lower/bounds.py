@@ -1,7 +1,7 @@
-"""Bounds checks: proves before compilation that every access of a loop program is inside its buffer.
+"""Bounds checks: a proof before compilation that every access of a loop program is inside its buffer.
 
-Shown by intervals (:mod:`deltarule.lower.ranges`), else point by point. A load for which neither is possible gets a
-condition of its own, so that no program, however strange its views, reads where nothing is.
+The proof is by interval arithmetic (:mod:`deltarule.lower.ranges`), else by enumeration. A load for which neither is
+feasible is guarded by a condition at run time.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from deltarule.lower.loops import (
     Nest,
     Routine,
     Statement,
-    everything,
-    looked_up,
+    lookup_values,
     replace_all,
+    subexpressions,
     zero,
 )
 from deltarule.lower.ranges import narrowed
@@ -32,7 +32,7 @@ from deltarule.lower.show import show_statement
 from deltarule.shapes import count
 
 Values = Mapping[Axis | Lookup, int]
-# What a routine goes through with sizes (outer, n, inner): the elements of its arguments and of its results.
+# Sizes of the arguments and results of routines, as functions of their sizes (outer, n, inner).
 SIZES_OF_ROUTINES: dict[str, Callable[[int, int, int], tuple[list[int], list[int]]]] = {
     "argsort": lambda outer, n, inner: ([outer * n * inner], [outer * n * inner]),
     "cumulative_sum": lambda outer, n, inner: (
@@ -46,7 +46,7 @@ SIZES_OF_ROUTINES: dict[str, Callable[[int, int, int], tuple[list[int], list[int
     "log_determinant": lambda outer, n, inner: ([outer * n * n], [outer]),
     "cholesky": lambda outer, n, inner: ([outer * n * n], [outer * n * n]),
 }
-_MAX_POINTS = 30_000  # of an index that is checked by enumeration
+_MAX_POINTS = 30_000  # limit of the enumeration of an index
 
 
 @dataclass(frozen=True)
@@ -64,28 +64,28 @@ def check_bounds(program: LoopProgram) -> None:
     for place, statement in enumerate(program.statements):
         if isinstance(statement, Routine):
             _check_routine(statement, place)
-        open_loads = []
+        unproven = []
         for access in _accesses(statement):
-            shown = _is_inside(access)
-            if shown is False or (
-                shown is None and access.load not in _guardable(statement)
+            inside = _is_inside(access)
+            if inside is False or (
+                inside is None and access.load not in _guardable(statement)
             ):
                 low, high = access.index.bounds
-                raise _fault(
+                raise _bounds_error(
                     f"{access.buffer}[{access.index}]",
                     f"an index in 0 … {access.buffer.size - 1}",
                     f"{low} … {high}",
                     statement,
                     place,
                 )
-            if shown is None and access.load is not None:
-                open_loads.append(access.load)
-        if open_loads:
-            _guard(statement, open_loads)
+            if inside is None and access.load is not None:
+                unproven.append(access.load)
+        if unproven:
+            _guard(statement, unproven)
 
 
 def _guardable(statement: Statement) -> set[Expr]:
-    """Return the loads that may be guarded by a condition: those of values, not of indices or operands of a product."""
+    """Return the loads that a condition can guard: those of values, but not of indices or operands of a contraction."""
     values = [store.value for store in statement.stores]
     values += (
         [r.value for r in statement.reductions] if isinstance(statement, Nest) else []
@@ -162,7 +162,7 @@ def _guard(statement: Statement, loads: Sequence[Load]) -> None:
         )
         for load in loads
     }
-    for expr in everything(statement.roots()):
+    for expr in subexpressions(statement.roots()):
         replace_all(expr, {}, known)
     statement.stores = tuple(
         replace(store, value=known[store.value]) for store in statement.stores
@@ -173,10 +173,10 @@ def _guard(statement: Statement, loads: Sequence[Load]) -> None:
         )
 
 
-def _fault(
+def _bounds_error(
     where: str, expected: str, got: str, statement: Statement, place: int
 ) -> GraphError:
-    hint = "This is a fault of the compiler, not of your program. Please report it with the lines that follow."
+    hint = "This is a bug of the compiler. Please report it with the lines that follow."
     return GraphError(
         f"loop program, {where}",
         expected=expected,
@@ -193,9 +193,9 @@ def _check_routine(statement: Routine, place: int) -> None:
     ):
         for buffer, size in zip(
             buffers, sizes, strict=False
-        ):  # working memory follows the results
+        ):  # the work buffer follows the results
             if buffer.size < size:
-                raise _fault(
+                raise _bounds_error(
                     f"{buffer}", f"{size} elements", str(buffer.size), statement, place
                 )
 
@@ -203,7 +203,7 @@ def _check_routine(statement: Routine, place: int) -> None:
 def _accesses(statement: Statement) -> Iterator[_Access]:
     """Yield every access: buffer, index, and the conditions that guard it.
 
-    A value that is looked up for an index is read whatever the conditions are.
+    Indirect indices are loaded unconditionally.
     """
     always: frozenset[Condition] = frozenset()
     for store in statement.stores:
@@ -217,7 +217,7 @@ def _accesses(statement: Statement) -> Iterator[_Access]:
         seen.add(key)
         expr, conditions = key
         stack.extend(
-            (value, always) for index in expr.indices for value in looked_up(index)
+            (value, always) for index in expr.indices for value in lookup_values(index)
         )
         if isinstance(expr, Load):
             yield _Access(expr.buffer, expr.index, conditions, expr)

@@ -1,12 +1,12 @@
-"""Rewrites of a graph before lowering: fewer primitives, contractions without explicit transposes.
+"""Canonicalisation of graphs before lowering: fewer primitives, contractions without explicit transposes.
 
-* named functions are expanded, gradient stops dropped;
-* padded convolutions become convolutions of padded images, transposed ones convolutions of spread-out signals;
+* named functions are expanded, gradient stops removed;
+* padded convolutions become convolutions of padded images, transposed ones convolutions of dilated signals;
 * the transpose of a matrix product becomes the product of the transposes;
-* values divided by one number are multiplied by its reciprocal;
-* factors that a sum does not run over leave it;
-* 0 < x is read off max(0, x) where that is computed anyway, so that only one of both is kept in memory;
-* what has no elements, and sums over no elements, are constants: no loop of a statement is empty.
+* division of many elements by few divisors becomes multiplication by reciprocals;
+* factors that are constant along the summed axes are moved out of sums;
+* 0 < x is computed from max(0, x) where that is needed anyway, so that only one of both is stored;
+* nodes without elements, and sums over no elements, become constants, so that no loop is empty.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from deltarule.simplify import simplify
 def canonical(outputs: Sequence[Node]) -> list[Node]:
     """Return equal graphs in canonical form, as lowering expects."""
     expanded = simplify(expand_calls(outputs))
-    prepared = rewrite(expanded, _prepared)
-    return _oriented(_masks_from_rectified(simplify(prepared)))
+    canonical_nodes = rewrite(expanded, _canonical_node)
+    return _push_transposes_into_products(
+        _masks_from_rectified(simplify(canonical_nodes))
+    )
 
 
-_MANY = 8  # quotients per divisor
+_MIN_QUOTIENTS = 8  # quotients per divisor for which reciprocals pay
 _ARITHMETIC: dict[Op, Callable[[float, float], float]] = {
     Op.ADD: operator.add,
     Op.SUBTRACT: operator.sub,
@@ -54,12 +56,12 @@ def _folded(node: Node) -> Node | None:
 
 
 def _by_reciprocal(node: Node) -> Node | None:
-    """Replace division of many values by few numbers by multiplication with reciprocals (error ≤ 1.5 ulp)."""
+    """Replace division of many elements by few divisors by multiplication with reciprocals (error ≤ 1.5 ulp)."""
     if node.op is not Op.DIVIDE or node.sources[1].op is not Op.BROADCAST:
         return None
     x, divisor = node.sources
     few = divisor.sources[0]
-    if few.op is Op.CONSTANT or count(few.shape) * _MANY > count(node.shape):
+    if few.op is Op.CONSTANT or count(few.shape) * _MIN_QUOTIENTS > count(node.shape):
         return None
     return build.multiply(x, build.broadcast_to(build.divide(1.0, few), node.shape))
 
@@ -81,9 +83,9 @@ def _factored(node: Node) -> Node | None:
         if factor.op is Op.MULTIPLY:
             stack.extend(reversed(factor.sources))
             continue
-        fixed = _without(factor, axes)
-        (inside if fixed is None else outside).append(
-            factor if fixed is None else fixed
+        reduced = _without_constant_axes(factor, axes)
+        (inside if reduced is None else outside).append(
+            factor if reduced is None else reduced
         )
     if not inside or not outside:
         return None
@@ -91,8 +93,8 @@ def _factored(node: Node) -> Node | None:
     return functools.reduce(build.multiply, outside, build.sum_over(product, axes))
 
 
-def _without(node: Node, axes: Sequence[int]) -> Node | None:
-    """Return a value without axes along which it is constant; None if it is not constant along one of them."""
+def _without_constant_axes(node: Node, axes: Sequence[int]) -> Node | None:
+    """Remove axes along which a value is constant; return None if it is not constant along one of them."""
     if node.op is not Op.BROADCAST:
         return None
     (few,) = node.sources
@@ -106,7 +108,7 @@ def _without(node: Node, axes: Sequence[int]) -> Node | None:
     )
 
 
-_ZERO_OF_NOTHING = CONTRACTIONS | {
+_ZERO_IF_EMPTY = CONTRACTIONS | {
     Op.SUM,
     Op.SCATTER_ADD,
     Op.PAD,
@@ -115,19 +117,19 @@ _ZERO_OF_NOTHING = CONTRACTIONS | {
 }
 
 
-def _of_nothing(node: Node) -> bool:
-    """Return whether a node has no elements or sums over none."""
+def _is_empty(node: Node) -> bool:
+    """Return whether a node has no elements or sums over no elements."""
     if node.op in LEAVES - {Op.RANDOM}:
         return False
     if not count(node.shape):
         return True
-    return node.op in _ZERO_OF_NOTHING and any(
+    return node.op in _ZERO_IF_EMPTY and any(
         not count(source.shape) for source in node.sources
     )
 
 
-def _prepared(node: Node) -> Node | None:
-    if _of_nothing(node):
+def _canonical_node(node: Node) -> Node | None:
+    if _is_empty(node):
         return build.full(node.shape, 0, node.dtype)
     if node.op is Op.CONCATENATE and any(
         not count(part.shape) for part in node.sources
@@ -152,7 +154,7 @@ def _prepared(node: Node) -> Node | None:
             _padded(node, x), y, **_without_padding(node), weight_shape=shape
         )
     if node.op is Op.CONVOLVE_TRANSPOSED:
-        return _transposed(node)
+        return _transposed_convolution(node)
     return None
 
 
@@ -169,20 +171,20 @@ def _padded(node: Node, x: Node) -> Node:
 
 def _without_padding(node: Node) -> dict[str, Any]:
     a = node.attributes
-    nothing = tuple((0, 0) for _ in a["padding"])
+    no_padding = tuple((0, 0) for _ in a["padding"])
     return {
         "stride": a["stride"],
-        "padding": nothing,
+        "padding": no_padding,
         "dilation": a["dilation"],
         "groups": a["groups"],
     }
 
 
-def _transposed(node: Node) -> Node:
-    """Return the adjoint in the image: correlate the dilated signal with the flipped, transposed kernel.
+def _transposed_convolution(node: Node) -> Node:
+    """Return a transposed convolution as the correlation of the dilated signal with the flipped, transposed kernel.
 
-    x[i] = Σ_k y[(i + low − k·d)/s]·w[k]: with zeros between the signals, and enough around them, an ordinary
-    correlation with kernel position K − 1 − k.
+    x[i] = Σ_k y[(i + low − k·d)/s]·w[k]: with zeros between and around the signals this is a correlation with kernel
+    position K − 1 − k.
     """
     y, weight = node.sources
     a = node.attributes
@@ -193,9 +195,9 @@ def _transposed(node: Node) -> Node:
         zip(spatial, a["padding"], strict=True)
     ):
         reach = (kernel[place] - 1) * a["dilation"][place]
-        spread = (y.shape[axis] - 1) * a["stride"][place] + 1
-        first = reach - before  # zeros before the first signal
-        last = shape[axis] + before - spread  # zeros after the last one
+        dilated = (y.shape[axis] - 1) * a["stride"][place] + 1
+        first = reach - before  # padding before the first signal
+        last = shape[axis] + before - dilated  # padding after the last one
         low.append(max(0, first))
         high.append(max(0, last))
         interior.append(a["stride"][place] - 1)
@@ -206,40 +208,41 @@ def _transposed(node: Node) -> Node:
     signal = build.slice_axes(build.pad(y, low, high, interior), starts, stops)
     per_group = (groups, weight.shape[0] // groups, *kernel, weight.shape[-1])
     last_axis = len(per_group) - 1
-    turned = build.permute(
+    transposed_weight = build.permute(
         build.reshape(weight, per_group), (0, last_axis, *range(2, last_axis), 1)
     )
-    turned = build.reshape(
-        turned, (groups * weight.shape[-1], *kernel, weight.shape[0] // groups)
+    transposed_weight = build.reshape(
+        transposed_weight,
+        (groups * weight.shape[-1], *kernel, weight.shape[0] // groups),
     )
-    flipped = build.flip(turned, tuple(range(1, len(kernel) + 1)))
+    flipped = build.flip(transposed_weight, tuple(range(1, len(kernel) + 1)))
     rank = len(kernel)
     return build.convolve(
         signal, flipped, (1,) * rank, ((0, 0),) * rank, a["dilation"], groups
     )
 
 
-def _oriented(outputs: Sequence[Node]) -> list[Node]:
-    """Move a transpose of the last two axes inside a matrix product without other users."""
+def _push_transposes_into_products(outputs: Sequence[Node]) -> list[Node]:
+    """Replace the transpose of a matrix product without other users by the product of the transposes."""
     readers = users(topological(outputs))
     kept = set(outputs)
 
-    def turn(node: Node) -> Node | None:
+    def push(node: Node) -> Node | None:
         if node.op is not Op.PERMUTE or node.sources[0].op is not Op.MATMUL:
             return None
         product, rank = node.sources[0], node.rank
         swapped = (*range(rank - 2), rank - 1, rank - 2)
-        alone = product not in kept and len(readers.get(product, ())) == 1
-        if node.attributes["order"] != swapped or not alone:
+        single_use = product not in kept and len(readers.get(product, ())) == 1
+        if node.attributes["order"] != swapped or not single_use:
             return None
         left, right = product.sources
-        return build.matmul(_turned(right), _turned(left))
+        return build.matmul(_transpose(right), _transpose(left))
 
-    return rewrite(outputs, turn)
+    return rewrite(outputs, push)
 
 
-def _turned(node: Node) -> Node:
-    """Transpose the last two axes, cancelling an existing transpose."""
+def _transpose(node: Node) -> Node:
+    """Transpose the last two axes; two successive permutations are composed."""
     result = build.matrix_transpose(node)
     inner = result.sources[0]
     if inner.op is Op.PERMUTE:
@@ -248,26 +251,27 @@ def _turned(node: Node) -> Node:
     return result
 
 
-def _zero(node: Node) -> bool:
+def _is_zero(node: Node) -> bool:
     while node.op in {Op.BROADCAST, Op.RESHAPE}:
         node = node.sources[0]
     return node.op is Op.CONSTANT and node.attributes["value"] == 0
 
 
 def _masks_from_rectified(outputs: Sequence[Node]) -> list[Node]:
+    """Replace 0 < x by 0 < max(0, x) where the maximum is computed."""
     rectified = {}
     for node in topological(outputs):
         if node.op is Op.MAXIMUM:
             first, second = node.sources
-            if _zero(first):
+            if _is_zero(first):
                 rectified[second] = node
-            elif _zero(second):
+            elif _is_zero(second):
                 rectified[first] = node
 
     def mask(node: Node) -> Node | None:
         if (
             node.op is Op.LESS
-            and _zero(node.sources[0])
+            and _is_zero(node.sources[0])
             and node.sources[1] in rectified
         ):
             return build.less(node.sources[0], rectified[node.sources[1]])

@@ -1,8 +1,8 @@
 """Cost model of lowered programs: statements, floating-point operations, and bytes moved.
 
 Operations are the products and sums of contractions, 2 · points · reduced points; elementwise work is counted in
-points. Bytes are a floor: in each statement, every element that it reads or writes moves once, as if all that one
-statement touches stayed in cache and nothing survived from one statement to the next.
+points. Bytes are a lower bound: each statement moves every element that it accesses once, as if the cache held all
+elements of one statement and none between statements.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def _moved(statement: Statement) -> tuple[int, int]:
     writes: dict[Buffer, list[Index]] = {}
     for store in statement.stores:
         writes.setdefault(store.buffer, []).append(store.index)
-    return sum(_reached(*item) for item in reads.items()), sum(
-        _reached(*item) for item in writes.items()
+    return sum(_accessed_bytes(*item) for item in reads.items()), sum(
+        _accessed_bytes(*item) for item in writes.items()
     )
 
 
@@ -90,7 +90,7 @@ def _total(buffers: Iterable[Buffer]) -> int:
     return sum(buffer.nbytes for buffer in buffers)
 
 
-def _reached(buffer: Buffer, indices: Iterable[Index]) -> int:
+def _accessed_bytes(buffer: Buffer, indices: Iterable[Index]) -> int:
     """Return the bytes of the elements that indices access, at most the whole buffer."""
     elements = sum(prod(axis.extent for axis in index.axes) for index in indices)
     return min(buffer.size, elements) * buffer.dtype.itemsize

@@ -1,12 +1,12 @@
-"""Convolutions with few channels per group (depthwise), as sums over kernel positions.
+"""Convolutions with few channels per group (depthwise) as sums over kernel positions.
 
-As a matrix product for each group, a convolution of groups of one or two channels has columns of one or two numbers,
-of which no vector can be made. Here all channels lie side by side instead: for every place k of the kernel the image,
-moved by k, is multiplied by one row of weights, result[n, p, o] = Σ_k image[n, p·s + k·d, o]·w[k, o], and these
-products are added in the order of the kernel. Weight and image gradients are sums of the same products.
+As one matrix product per group, a convolution with groups of one or two channels has too few columns for a vector. Here
+the vectors run over all channels: for each kernel position k the image, shifted by k, is multiplied by a row of the
+weight, result[n, p, o] = Σ_k image[n, p·s + k·d, o]·w[k, o], and the products are added in the order of the kernel.
+Weight and image gradients are sums of the same products.
 
-Padding is not copied where the image lies in memory and the border has few kinds of places: what the kernel meets is
-then the image or zero, and backends make loops of their own for the middle and for the border.
+Padding is not materialised where the image is in memory and the border has few kinds of positions: reads are guarded,
+and backends generate separate loops for the interior and for the border.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ from deltarule.graph.op import Op
 from deltarule.graph.rewrite import with_sources
 from deltarule.shapes import count
 
-_MAX_TERMS = 64  # products that are unrolled for one result
-_MIN_RUN = 10  # summands that are worth a separate stage
-_FEW = 4  # columns of a group, too few for a vector
-_MIN_CHANNELS = 8  # for vectorization
-_MAX_UNROLLED = 800  # products in all variants for the border
-Copy = Callable[[Node], Node]
+_MAX_TERMS = 64  # unrolled products per result
+_MIN_RUN = 10  # minimum length of partial sums in float32
+_MIN_COLUMNS = 4  # fewer columns per group do not fill a vector
+_MIN_CHANNELS = 8  # minimum for vectorisation
+_MAX_UNROLLED = 800  # unrolled products in all variants for the border
+Materialise = Callable[[Node], Node]
 
 
-def side_by_side(node: Node, whole: Copy) -> Node | None:
-    """Return a grouped convolution (without padding) or its weight gradient as sums of products, or None.
+def depthwise_sums(node: Node, store: Materialise) -> Node | None:
+    """Return a grouped convolution (without padding) or its weight gradient as sums of products.
 
-    ``whole`` brings an operand to memory.
+    Args:
+        node: The contraction; None is returned if it is not a convolution with few channels per group.
+        store: Function that stores an operand in memory.
     """
     if (
         node.op not in {Op.CONVOLVE, Op.CONVOLVE_WEIGHT}
@@ -42,14 +44,18 @@ def side_by_side(node: Node, whole: Copy) -> Node | None:
         return None
     weight = node.sources[1].shape if node.op is Op.CONVOLVE else node.shape
     outputs, inner = weight[0] // node.attributes["groups"], weight[-1]
-    if outputs >= _FEW or count(weight[1:]) > _MAX_TERMS or not count(node.shape):
+    if (
+        outputs >= _MIN_COLUMNS
+        or count(weight[1:]) > _MAX_TERMS
+        or not count(node.shape)
+    ):
         return None
-    made = _convolution if node.op is Op.CONVOLVE else _weight_gradient
+    build_sums = _convolution if node.op is Op.CONVOLVE else _weight_gradient
     image = node.sources[0]
     if (outputs, inner) == (1, 1) and _is_read_in_place(image, node):
-        return made(node, [with_sources(image, [whole(image.sources[0])])], whole)
-    return made(
-        node, [whole(channels) for channels in _channels(image, outputs, inner)], whole
+        return build_sums(node, [with_sources(image, [store(image.sources[0])])], store)
+    return build_sums(
+        node, [store(channels) for channels in _channels(image, outputs, inner)], store
     )
 
 
@@ -69,17 +75,17 @@ def _is_read_in_place(image: Node, node: Node) -> bool:
     ):
         low, reach = a["low"][axis], a["interior"][axis] + 1
         end = low + (source[axis] - 1) * reach + 1
-        changes = {
+        boundaries = {
             -(-(edge - place * dilation) // stride)
             for place in range(weight[axis])
             for edge in (low, end)
         }
-        kinds *= 1 + sum(0 < change < result[axis] for change in changes)
+        kinds *= 1 + sum(0 < boundary < result[axis] for boundary in boundaries)
     return kinds * count(weight[1:-1]) <= _MAX_UNROLLED
 
 
 def _channels(image: Node, outputs: int, inner: int) -> Iterator[Node]:
-    """Yield for each input channel of a group the image of the channels that the output channels read."""
+    """Yield, for each input channel of a group, the image channels that each output channel reads."""
     for place in range(inner):
         part = image
         if inner > 1:
@@ -99,7 +105,7 @@ def _channels(image: Node, outputs: int, inner: int) -> Iterator[Node]:
         yield part
 
 
-def _moved(
+def _shifted(
     image: Node, node: Node, offset: Sequence[int], positions: Sequence[int]
 ) -> Node:
     """Return the image elements at kernel position ``offset``: image[n, p·stride + offset·dilation, c]."""
@@ -117,13 +123,13 @@ def _moved(
     )
 
 
-def _convolution(node: Node, images: Sequence[Node], whole: Copy) -> Node:
+def _convolution(node: Node, images: Sequence[Node], store: Materialise) -> Node:
     weight = node.sources[1]
     kernel = weight.shape[1:-1]
     rank = weight.rank
-    rows = whole(
+    rows = store(
         build.permute(weight, (*range(1, rank), 0))
-    )  # (*kernel, inner, outputs): channels side by side
+    )  # (*kernel, inner, outputs): channels are contiguous
     terms = []
     for offset in itertools.product(*map(range, kernel)):
         for place, image in enumerate(images):
@@ -133,16 +139,16 @@ def _convolution(node: Node, images: Sequence[Node], whole: Copy) -> Node:
             )
             row = build.broadcast_to(build.reshape(row, (weight.shape[0],)), node.shape)
             terms.append(
-                build.multiply(_moved(image, node, offset, node.shape[1:-1]), row)
+                build.multiply(_shifted(image, node, offset, node.shape[1:-1]), row)
             )
     return functools.reduce(build.add, terms)
 
 
-def _weight_gradient(node: Node, images: Sequence[Node], whole: Copy) -> Node:
-    signal = whole(node.sources[1])
+def _weight_gradient(node: Node, images: Sequence[Node], store: Materialise) -> Node:
+    signal = store(node.sources[1])
     kernel, positions = node.shape[1:-1], signal.shape[1:-1]
     sums = [
-        _summed(build.multiply(_moved(image, node, offset, positions), signal))
+        _summed(build.multiply(_shifted(image, node, offset, positions), signal))
         for offset in itertools.product(*map(range, kernel))
         for image in images
     ]
@@ -154,7 +160,7 @@ def _weight_gradient(node: Node, images: Sequence[Node], whole: Copy) -> Node:
 
 
 def _summed(products: Node) -> Node:
-    """Return sums over all axes but the last: short runs in float32, then their sums in float64."""
+    """Return sums over all axes but the last: short partial sums in float32, whose sums are in float64."""
     *outer, width, channels = products.shape
     short = next((n for n in range(SHORT_SUM, _MIN_RUN, -1) if width % n == 0), 1)
     if short > 1 and products.dtype is FLOAT32:

@@ -2,8 +2,8 @@
 
 A *group* becomes one statement: at most one producer (a contraction, or reductions over the same points)
 and the element-wise operations on its results. Groups form greedily in topological order: an operation joins the
-latest group among its operands that no other operand depends on. Then every value that another group reads is
-kept in memory, except those that are cheaper to compute again where they are read.
+latest group among its operands that no other operand depends on. Every value that another group reads is stored in
+memory, except for those that are cheaper to recompute where they are read (rematerialisation).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from deltarule.graph.node import Node
 from deltarule.graph.op import CONTRACTIONS, ELEMENTWISE, REDUCTIONS, Op
 from deltarule.graph.walk import topological
-from deltarule.lower.views import FREE, VIEWS, tiles_exactly
+from deltarule.lower.views import REMATERIALIZED, VIEWS, windows_are_disjoint
 from deltarule.shapes import count
 
 ROUTINES = frozenset(
@@ -35,7 +35,7 @@ _MAX_WORK, _MAX_LOADS = 4, 2  # of a value that is recomputed
 
 @dataclass(frozen=True)
 class Use:
-    """How an operation reads a value: the ``same`` element, a ``smaller`` value, or elements ``apart``."""
+    """How an operation reads a value: the ``same`` element, a ``smaller`` (broadcast) value, or elements ``apart``."""
 
     reader: Node
     kind: str
@@ -65,7 +65,7 @@ def is_elementwise(node: Node) -> bool:
     True
     """
     if node.op is Op.FOLD:
-        return tiles_exactly(node)
+        return windows_are_disjoint(node)
     return node.op in ELEMENTWISE or node.op in {
         Op.PAD,
         Op.CONCATENATE,
@@ -77,8 +77,8 @@ def is_elementwise(node: Node) -> bool:
 class Fusion:
     """The groups of a graph in execution order, and the values stored in memory.
 
-    ``kept`` are values that have to be in memory anyway (results, and the operands of contractions that are not
-    plain views of something in memory).
+    ``kept`` are values that must be stored (results, and operands of contractions that are not views of a stored
+    value).
     """
 
     def __init__(self, outputs: Sequence[Node], kept: Iterable[Node] = ()) -> None:
@@ -153,11 +153,13 @@ class Fusion:
         """Return whether a node belongs to a group: it is not a view, or a view that is stored."""
         if node.op is Op.INPUT:
             return False
-        return node in self._forced or not (node.op in VIEWS or node.op in FREE)
+        return node in self._forced or not (
+            node.op in VIEWS or node.op in REMATERIALIZED
+        )
 
     def operands(self, node: Node) -> list[tuple[Node, str]]:
         """Return the values that a node is computed from, each with the kind of its use."""
-        if node.op in VIEWS or node.op in FREE:
+        if node.op in VIEWS or node.op in REMATERIALIZED:
             found = [self.base(source) for source in node.sources]
             own = ["apart" if node.op in VIEWS else kind for _, kind in found]
             return [
@@ -167,7 +169,7 @@ class Fusion:
         result = []
         for source in node.sources:
             operand, kind = self.base(source)
-            if operand.op in FREE:
+            if operand.op in REMATERIALIZED:
                 continue
             if node.op is Op.RANDOM:
                 kind = "smaller"
@@ -225,7 +227,7 @@ class Fusion:
             self._new(node, producer=True)
 
     def _is_light(self, node: Node) -> bool:
-        return is_elementwise(node) or node.op in VIEWS or node.op in FREE
+        return is_elementwise(node) or node.op in VIEWS or node.op in REMATERIALIZED
 
     def _place_reduction(self, node: Node) -> None:
         """Join a group of independent reductions of the same shape over the same axes."""
@@ -346,7 +348,7 @@ class Fusion:
         for node in list(stored):
             if node not in self._forced and self._recomputes(node, stored):
                 del stored[node]
-        for group in self.groups:  # tiles store values of the type of the sum
+        for group in self.groups:  # register tiles store values of the type of the sum
             kept = [node for node in group.nodes if node in stored]
             producer = group.producers[0] if group.producers else None
             if producer is None or producer.op not in CONTRACTIONS:
@@ -398,14 +400,14 @@ class Fusion:
             current = stack.pop()
             if (
                 current.op is Op.GATHER
-            ):  # its indices are checked once, where all are read
+            ):  # its indices must be checked once, for all reads
                 return None
             work += _EXPENSIVE.get(current.op, 1)
             if work > 60:
                 return None
             for source in current.sources:
                 operand, _ = self.base(source)
-                if operand in seen or operand.op in FREE:
+                if operand in seen or operand.op in REMATERIALIZED:
                     continue
                 seen.add(operand)
                 if operand.op is Op.INPUT or operand in stored:

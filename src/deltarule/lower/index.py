@@ -1,10 +1,9 @@
 """Index arithmetic: integer expressions of loop variables in a normal form.
 
-An :class:`Index` is a sum of whole multiples of atoms: loop variables (:class:`Axis`), quotients and remainders of
-other indices, and values that are looked up in memory. Views (reshape, permute, broadcast, slice, flip) compose
-into such sums, and the ranges of the variables decide which quotients and remainders disappear. Those that stay have
-dividends that are nowhere negative: ⌊x / d⌋ is written as ⌊(x + m·d) / d⌋ − m, so that the division of machines,
-unsigned or towards zero, gives what is meant.
+An :class:`Index` is a sum of integer multiples of atoms: loop variables (:class:`Axis`), quotients and remainders of
+other indices, and indirect indices loaded from memory. Views (reshape, permute, broadcast, slice, flip) compose
+into such sums, and quotients and remainders are simplified by the ranges of the variables. The remaining ones have
+non-negative dividends: ⌊x / d⌋ is written as ⌊(x + m·d) / d⌋ − m, so that unsigned and truncating division are exact.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class Remainder:
 
 
 def dividend_of(atom: Quotient | Remainder) -> Index:
-    """Return the dividend; raise GraphError if it can be negative, where engines do not round towards −∞."""
+    """Return the dividend; raise GraphError if it can be negative, since machine division does not round towards −∞."""
     if atom.dividend.bounds[0] < 0:
         raise GraphError(
             "index", expected="a dividend that is nowhere negative", got=str(atom)

@@ -1,8 +1,8 @@
 """The loop IR: programs as statements over buffers.
 
-A statement is a nest (elementwise work and reductions), a contraction (sums of products, with elementwise work on
-the results), a scatter (additions at looked-up places) or a routine (sorting, running sums, linear algebra).
-Expressions say what is computed at one point of a nest; shared parts are shared objects. All sizes are numbers.
+A statement is a nest (element-wise operations and reductions), a contraction (sums of products, with an element-wise
+epilogue), a scatter (additions at indirect indices) or a routine (sorting, cumulative sums, linear algebra).
+Expressions define the values at one point of a nest; common subexpressions are the same object. All sizes are static.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Expr:
             stack.append((expr, True))
             stack.extend((part, False) for part in reversed(expr.parts))
             for index in expr.indices:
-                stack.extend((value, False) for value in looked_up(index))
+                stack.extend((value, False) for value in lookup_values(index))
         return tuple(order)
 
     def replace(self, replacements: Mapping[Axis, Index]) -> Expr:
@@ -205,9 +205,9 @@ class Guard(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Check(Expr):
-    """``value``; the run ends with ``message`` and the value ``shown`` (float64) where ``condition`` does not hold.
+    """``value``; where ``condition`` does not hold, the run ends with ``message`` and the value ``shown`` (float64).
 
-    The message is (where, expected, hint, whether what is shown is a whole number).
+    The message is (operation, expected values, hint, whether the value shown is an integer).
     """
 
     value: Expr
@@ -295,12 +295,12 @@ class Statement:
         """Return the outermost expressions."""
         for store in self.stores:
             yield store.value
-            yield from looked_up(store.index)
+            yield from lookup_values(store.index)
 
     @property
     def reads(self) -> list[Load]:
         """Return all loads, each once."""
-        return [expr for expr in everything(self.roots()) if isinstance(expr, Load)]
+        return [expr for expr in subexpressions(self.roots()) if isinstance(expr, Load)]
 
     @property
     def writes(self) -> list[Buffer]:
@@ -385,12 +385,12 @@ class LoopProgram:
         """Return all buffers in order of first use."""
         found = dict.fromkeys(self.inputs)
         for statement in self.statements:
-            found.update(dict.fromkeys(touched(statement)))
+            found.update(dict.fromkeys(accessed_buffers(statement)))
         found.update(dict.fromkeys(self.outputs))
         return list(found)
 
 
-def touched(statement: Statement) -> list[Buffer]:
+def accessed_buffers(statement: Statement) -> list[Buffer]:
     """Return the buffers that a statement reads or writes, each once."""
     found = dict.fromkeys(load.buffer for load in statement.reads)
     if isinstance(statement, Routine):
@@ -399,12 +399,12 @@ def touched(statement: Statement) -> list[Buffer]:
     return list(found)
 
 
-def everything(roots: Iterable[Expr]) -> list[Expr]:
+def subexpressions(roots: Iterable[Expr]) -> list[Expr]:
     """Return all subexpressions of the roots, operands first, each once."""
     return list(dict.fromkeys(expr for root in roots for expr in root.below))
 
 
-def looked_up(index: Index) -> list[Expr]:
+def lookup_values(index: Index) -> list[Expr]:
     """Return the values that an index reads from memory."""
     found: list[Expr] = []
     for atom, _ in index.terms:
@@ -413,7 +413,7 @@ def looked_up(index: Index) -> list[Expr]:
             found.append(value)
         dividend = getattr(atom, "dividend", None)
         if dividend is not None:
-            found.extend(looked_up(dividend))
+            found.extend(lookup_values(dividend))
     return found
 
 

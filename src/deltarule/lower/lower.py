@@ -12,8 +12,7 @@ from deltarule.graph.program import Program, StepProgram
 from deltarule.lower import verify
 from deltarule.lower.bounds import check_bounds
 from deltarule.lower.canonical import canonical
-from deltarule.lower.divide import divided
-from deltarule.lower.empty import without_empty
+from deltarule.lower.empty_loops import remove_empty_loops
 from deltarule.lower.fuse import ROUTINES, Fusion
 from deltarule.lower.index import flatten
 from deltarule.lower.layout import Layout, Panels, RowMajor
@@ -27,12 +26,13 @@ from deltarule.lower.loops import (
     Routine,
     Statement,
     Store,
-    everything,
-    touched,
+    accessed_buffers,
+    subexpressions,
 )
 from deltarule.lower.memory import MemoryPlan, plan_memory
 from deltarule.lower.operands import prepare
-from deltarule.lower.statements import Statements
+from deltarule.lower.split_reductions import split_reduction
+from deltarule.lower.statements import StatementBuilder
 from deltarule.shapes import count, is_static, show
 
 
@@ -131,19 +131,19 @@ class _Lowering:
             if known.role == "temporary":
                 self._buffers[node] = buffer
                 self._owners[buffer] = node
-            else:  # an input, or a value that is an output already
+            else:  # an input, or a value that is already another output
                 copies.append(
                     _copy(known, buffer, self._layout(known), RowMajor(node.shape))
                 )
             outputs.append(buffer)
-        statements = without_empty([*self._statements(), *copies])
+        statements = remove_empty_loops([*self._statements(), *copies])
         inputs = [self._buffers[node] for node in self._inputs]
         loops = LoopProgram(statements, inputs, outputs, self._shapes())
         check_bounds(loops)
-        plan = plan_memory(loops, [], {})
-        if verify.is_asked_for():
-            verify.verify_loops(loops, plan, {})
-        return Lowered(loops, plan, tuple(inputs), tuple(outputs), self._layouts_of())
+        memory = plan_memory(loops, [], {})
+        if verify.is_enabled():
+            verify.verify_loops(loops, memory, {})
+        return Lowered(loops, memory, tuple(inputs), tuple(outputs), self._layouts_of())
 
     def step_result(self, program: StepProgram) -> Lowered:
         """Return the lowered training step."""
@@ -155,9 +155,9 @@ class _Lowering:
         )
         readers = _readers(statements)
         aliases: dict[Buffer, Buffer] = {}
-        late: list[tuple[Buffer, Buffer]] = []
-        # states that are read after all statements: they are the new value of another state
-        read_late = {
+        deferred: list[tuple[Buffer, Buffer]] = []
+        # states that are read after all statements, as the new value of another state
+        read_at_end = {
             self._buffers[node]
             for state, node in pairs
             if self._buffers[node] is not state
@@ -166,43 +166,49 @@ class _Lowering:
             new = self._buffers[node]
             if new is state:
                 continue
-            free = (
+            reusable = (
                 new.role == "temporary"
                 and new not in aliases
-                and state not in read_late
+                and state not in read_at_end
             )
-            free = free and self._layout(new) == self._layout(state)
-            if free and _in_place(statements, readers.get(state, ()), state, new):
+            reusable = reusable and self._layout(new) == self._layout(state)
+            if reusable and _in_place(statements, readers.get(state, ()), state, new):
                 aliases[new] = state
             else:
-                late.append((state, new))
-        statements.extend(self._late_copies(late, aliases))
+                deferred.append((state, new))
+        statements.extend(self._deferred_copies(deferred, aliases))
         metrics = []
         for place, node in enumerate(self._outputs[n_state:]):
             metric = self._buffers[node]
-            if metric in inputs[:n_state]:  # the old value, which the step overwrites
+            if (
+                metric in inputs[:n_state]
+            ):  # the old value, which the step overwrites, is saved
                 kept = Buffer(f"metric{place}", node.dtype, metric.size)
                 statements.insert(
                     0, _copy(metric, kept, self._layout(metric), RowMajor(node.shape))
                 )
                 metric = kept
             metrics.append(metric)
-        loops = LoopProgram(without_empty(statements), inputs, metrics, self._shapes())
+        loops = LoopProgram(
+            remove_empty_loops(statements), inputs, metrics, self._shapes()
+        )
         check_bounds(loops)
-        plan = plan_memory(loops, inputs, aliases)
-        if verify.is_asked_for():
-            verify.verify_loops(loops, plan, aliases)
+        memory = plan_memory(loops, inputs, aliases)
+        if verify.is_enabled():
+            verify.verify_loops(loops, memory, aliases)
         return Lowered(
-            loops, plan, tuple(inputs), tuple(metrics), self._layouts_of(), aliases
+            loops, memory, tuple(inputs), tuple(metrics), self._layouts_of(), aliases
         )
 
     def _statements(self) -> list[Statement]:
-        builder = Statements(self._fusion, self._buffers, self._layouts)
+        builder = StatementBuilder(self._fusion, self._buffers, self._layouts)
         statements: list[Statement] = []
         for group in self._fusion.groups:
             statement = builder.of(group)
             statements.extend(
-                divided(statement) if isinstance(statement, Nest) else [statement]
+                split_reduction(statement)
+                if isinstance(statement, Nest)
+                else [statement]
             )
         return statements
 
@@ -221,14 +227,16 @@ class _Lowering:
         node = self._owners[buffer]
         return self._layouts.get(node, RowMajor(node.shape))
 
-    def _late_copies(
-        self, late: Sequence[tuple[Buffer, Buffer]], aliases: Mapping[Buffer, Buffer]
+    def _deferred_copies(
+        self,
+        deferred: Sequence[tuple[Buffer, Buffer]],
+        aliases: Mapping[Buffer, Buffer],
     ) -> list[Statement]:
         """Copy new states into place at the end of a step, through temporaries where states are exchanged."""
         result: list[Statement] = []
-        states = {state for state, _ in late} | set(aliases.values())
+        states = {state for state, _ in deferred} | set(aliases.values())
         final = []
-        for state, new in late:
+        for state, new in deferred:
             source, layout = new, self._layout(new)
             if aliases.get(new, new) in states:
                 source = Buffer(f"{new.name}_aside", new.dtype, new.size)
@@ -312,24 +320,26 @@ def _writers_last(
     needs = {
         statement: {
             writers[b]
-            for b in touched(statement)
+            for b in accessed_buffers(statement)
             if b in writers and writers[b] is not statement
         }
         for statement in statements
     }
-    readers_of = _readers(statements)
+    all_readers = _readers(statements)
     order = list(statements)
     for state, new in pairs:
         writer = writers.get(new)
         if writer is None:
             continue
-        readers = [s for s in readers_of.get(state, ()) if s is not writer]
+        readers = [s for s in all_readers.get(state, ()) if s is not writer]
         last = max((order.index(s) for s in readers), default=-1)
         place = order.index(writer)
         if last < place:
             continue
         moved = [writer]
-        for statement in order[place + 1 : last + 1]:  # users of the writer move too
+        for statement in order[
+            place + 1 : last + 1
+        ]:  # statements that depend on the writer are moved too
             if needs[statement] & set(moved):
                 moved.append(statement)
         if any(statement in readers for statement in moved):
@@ -379,6 +389,6 @@ def _in_place(
         [writer.left, writer.right] if isinstance(writer, Contraction) else []
     )
     early += [r.value for r in writer.reductions] if isinstance(writer, Nest) else []
-    if any(isinstance(e, Load) and e.buffer is state for e in everything(early)):
+    if any(isinstance(e, Load) and e.buffer is state for e in subexpressions(early)):
         return False
     return all(load.index == target for load in reads)

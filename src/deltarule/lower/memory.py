@@ -1,7 +1,7 @@
 """Memory planning: the offset of every buffer in one arena, with reuse of memory.
 
-A temporary lives from the statement that writes it first to the last one that reads it; two temporaries may share
-memory if their lives do not meet. Buffers that last (state, batch, counters) have places of their own.
+The live range of a temporary extends from the first statement that writes it to the last one that reads it; temporaries
+with disjoint live ranges may share memory. Persistent buffers (state, batch, counters) do not share memory.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deltarule.lower.loops import Buffer, LoopProgram, touched
+from deltarule.lower.loops import Buffer, LoopProgram, accessed_buffers
 
 ALIGNMENT = 64
-_MIN_BYTES = 64  # so that a guarded read at offset 0 is always valid
+_MIN_BYTES = 64  # a guarded load at offset 0 must be valid
 
 
 @dataclass(frozen=True)
 class Place:
-    """A block of the arena, and the first and last statement of its lifetime."""
+    """A block of the arena, and the first and last statement of its live range."""
 
     offset: int
     nbytes: int
     first: int
     last: int
 
-    def meets(self, other: Place) -> bool:
+    def overlaps(self, other: Place) -> bool:
         """Return whether two blocks overlap in memory."""
         return (
             self.offset < other.offset + other.nbytes
@@ -44,41 +44,44 @@ class MemoryPlan:
         for buffer, place in sorted(
             self.places.items(), key=lambda item: (item[1].offset, item[1].first)
         ):
-            life = (
+            live_range = (
                 "lasting"
                 if place.first < 0
                 else f"statements {place.first} to {place.last}"
             )
             lines.append(
-                f"  {place.offset:>10,}  {place.nbytes:>12,} bytes  {buffer.name:<12} {life}"
+                f"  {place.offset:>10,}  {place.nbytes:>12,} bytes  {buffer.name:<12} {live_range}"
             )
         return "\n".join(lines)
 
 
 def plan_memory(
-    program: LoopProgram, lasting: Sequence[Buffer], aliases: Mapping[Buffer, Buffer]
+    program: LoopProgram, persistent: Sequence[Buffer], aliases: Mapping[Buffer, Buffer]
 ) -> MemoryPlan:
     """Plan the memory of a program greedily: large buffers first, each at the lowest free offset.
 
-    ``lasting`` buffers are kept from call to call; ``aliases`` maps a buffer to the one whose memory it takes over.
+    Args:
+        program: The program.
+        persistent: Buffers that persist between calls.
+        aliases: For each buffer that is updated in place, the buffer whose memory it shares.
     """
     end = len(program.statements)
-    lives = _lives(program)
+    live_ranges = _live_ranges(program)
     places: dict[Buffer, Place] = {}
     offset = 0
-    for buffer in lasting:
+    for buffer in persistent:
         places[buffer] = Place(offset, _padded(buffer), -1, end)
         offset += places[buffer].nbytes
     temporaries = [
         buffer
-        for buffer in lives
+        for buffer in live_ranges
         if buffer.role == "temporary" and buffer not in places and buffer not in aliases
     ]
     top = offset
-    for buffer in sorted(temporaries, key=lambda b: (-b.nbytes, lives[b])):
-        first, last = lives[buffer]
+    for buffer in sorted(temporaries, key=lambda b: (-b.nbytes, live_ranges[b])):
+        first, last = live_ranges[buffer]
         size = _padded(buffer)
-        taken = sorted(
+        occupied = sorted(
             (place.offset, place.offset + place.nbytes)
             for place in places.values()
             if place.offset + place.nbytes > offset
@@ -86,7 +89,7 @@ def plan_memory(
             and first <= place.last
         )
         start = offset
-        for begin, stop in taken:
+        for begin, stop in occupied:
             if begin - start >= size:
                 break
             start = max(start, stop)
@@ -101,14 +104,14 @@ def _padded(buffer: Buffer) -> int:
     return max(_MIN_BYTES, -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT)
 
 
-def _lives(program: LoopProgram) -> dict[Buffer, tuple[int, int]]:
-    """Return the first and last statement that accesses each buffer; results live to the end of the program."""
-    lives: dict[Buffer, tuple[int, int]] = {}
+def _live_ranges(program: LoopProgram) -> dict[Buffer, tuple[int, int]]:
+    """Return the first and last statement that accesses each buffer; outputs are live at the end."""
+    live_ranges: dict[Buffer, tuple[int, int]] = {}
     for place, statement in enumerate(program.statements):
-        for buffer in touched(statement):
-            first, _ = lives.get(buffer, (place, place))
-            lives[buffer] = (first, place)
+        for buffer in accessed_buffers(statement):
+            first, _ = live_ranges.get(buffer, (place, place))
+            live_ranges[buffer] = (first, place)
     for buffer in program.outputs:
-        first, _ = lives.get(buffer, (0, 0))
-        lives[buffer] = (first, len(program.statements))
-    return lives
+        first, _ = live_ranges.get(buffer, (0, 0))
+        live_ranges[buffer] = (first, len(program.statements))
+    return live_ranges

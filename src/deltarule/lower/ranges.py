@@ -172,7 +172,7 @@ class _Search:
     def _best(
         self, terms: _Terms, unused: frozenset[int], constant: Fraction | int
     ) -> _Range:
-        low, high = self._plain(terms, constant)
+        low, high = self._interval(terms, constant)
         narrower: list[tuple[Fraction, int, _Terms, int, Fraction, Fraction]] = []
         for place in sorted(unused):
             fact = self._facts[place]
@@ -184,7 +184,7 @@ class _Search:
                     rest[atom] = rest.get(atom, 0) - scale * c
                 rest = {atom: c for atom, c in rest.items() if c}
                 first, last = sorted((scale * fact.low, scale * fact.high))
-                least, most = self._plain(rest, constant)
+                least, most = self._interval(rest, constant)
                 width = most + last - least - first
                 if width < high - low or least + first > low or most + last < high:
                     narrower.append((width, len(narrower), rest, place, first, last))
@@ -198,7 +198,7 @@ class _Search:
             low, high = max(low, least + first), min(high, most + last)
         return low, high
 
-    def _plain(self, terms: _Terms, constant: Fraction | int) -> _Range:
+    def _interval(self, terms: _Terms, constant: Fraction | int) -> _Range:
         """Return the range without any facts about sums."""
         low = high = Fraction(constant)
         for atom, coefficient in terms.items():

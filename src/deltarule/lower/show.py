@@ -22,8 +22,8 @@ from deltarule.lower.loops import (
     Routine,
     Scatter,
     Statement,
-    everything,
     replace_all,
+    subexpressions,
 )
 
 _LETTERS = "ijlmnpqrstuv"  # loops over results; reductions are k, k1, k2 …
@@ -132,10 +132,10 @@ class _Writer:
         """Return the definitions of shared subexpressions, and the texts of the roots."""
         renamed = []
         for root in roots:
-            for part in everything([root]):
+            for part in subexpressions([root]):
                 replace_all(part, self._new, self._known)
             renamed.append(self._known[root])
-        order = everything(renamed)
+        order = subexpressions(renamed)
         readers = Counter(part for expr in order for part in expr.parts) + Counter(
             renamed
         )

@@ -1,4 +1,4 @@
-"""Building of the statement of each group: loops, reductions, stores."""
+"""Construction of the statement of each group: loops, reductions, stores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from deltarule.dtypes import FLOAT32, FLOAT64, INT64, SHORT_SUM, DType
 from deltarule.errors import GraphError
 from deltarule.graph.node import Node
 from deltarule.graph.op import CONTRACTIONS, REDUCTIONS, Op
-from deltarule.lower.contract import is_affine, split, sum_of
+from deltarule.lower.contraction_loops import contraction_loops, is_affine, split_axes
+from deltarule.lower.element_expressions import ElementExpressions
 from deltarule.lower.fuse import ROUTINES, Fusion, Group
 from deltarule.lower.index import Axis, Index, flatten, merged, of, unflatten
 from deltarule.lower.layout import Layout, RowMajor
@@ -26,18 +27,17 @@ from deltarule.lower.loops import (
     Scatter,
     Statement,
     Store,
-    everything,
     replace_all,
+    subexpressions,
     zero,
 )
-from deltarule.lower.points import ElementExpressions
 from deltarule.lower.views import Indices, over_windows
 from deltarule.shapes import count
 
-_FEW_DOTS = 4  # rows or columns for which dot products are faster than a copy of the other operand
+_MAX_DOT_PRODUCTS = 4  # up to this number of rows or columns, dot products are faster than packing the other operand
 
 
-class Statements:
+class StatementBuilder:
     """Builder of the statements of a fused graph."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Statements:
         shown = names if len(names) <= 4 else [*names[:2], "…", names[-1]]
         return " ".join(shown) or "copy"
 
-    def _points(
+    def _expressions(
         self, group: Group, results: Mapping[Node, Expr] | None = None
     ) -> ElementExpressions:
         return ElementExpressions(
@@ -109,7 +109,7 @@ class Statements:
             indices = unflatten(flat, node.shape)
             if node not in self._fusion.stored:
                 continue
-            for inner in self._above(node, group):
+            for inner in self._predecessors(node, group):
                 points.value(inner, unflatten(flat, inner.shape))
             value = points.value(node, indices)
             stores.append(
@@ -117,22 +117,22 @@ class Statements:
             )
         return tuple(stores)
 
-    def _above(self, node: Node, group: Group) -> list[Node]:
-        """Return the operations of the group before a node, in order, which avoids deep recursion."""
+    def _predecessors(self, node: Node, group: Group) -> list[Node]:
+        """Return the operations of a large group before a node, to be built in order with bounded recursion."""
         return group.nodes[: group.nodes.index(node)] if len(group.nodes) > 200 else []
 
     def _elementwise(self, group: Group) -> Statement:
         stored = [node for node in group.nodes if node in self._fusion.stored]
-        special = [
+        panelled = [
             node for node in stored if not isinstance(self._layouts[node], RowMajor)
         ]
         pattern = (
-            special[0] if special else max(group.nodes, key=lambda node: node.rank)
+            panelled[0] if panelled else max(group.nodes, key=lambda node: node.rank)
         )
-        layout = self._layouts[pattern] if special else RowMajor(pattern.shape)
+        layout = self._layouts[pattern] if panelled else RowMajor(pattern.shape)
         axes, indices = layout.walk("i")
         stores = self._stores(
-            group, self._points(group), flatten(indices, pattern.shape)
+            group, self._expressions(group), flatten(indices, pattern.shape)
         )
         return _simplified(Nest(self._label(group), axes, stores))
 
@@ -165,27 +165,27 @@ class Statements:
         flat = flatten(
             tuple(of(axis) for axis in free), tuple(axis.extent for axis in free)
         )
-        stores = self._stores(group, self._points(group, results), flat)
+        stores = self._stores(group, self._expressions(group, results), flat)
         nest = Nest(self._label(group), free, stores, reduce, tuple(reductions))
         return _simplified(
             nest, keep_reduce=any(r.kind == "argmax" for r in reductions)
         )
 
     def _contraction(self, group: Group, node: Node) -> Statement:
-        loops = sum_of(node)
+        loops = contraction_loops(node)
         operands = ElementExpressions(self._buffers, self._layouts)
         left = operands.value(node.sources[0], loops.left_at)
         right = operands.value(node.sources[1], loops.right_at)
         results = {node: Result(node.dtype, 0)}
         stores = self._stores(
-            group, self._points(group, results), flatten(loops.at, node.shape)
+            group, self._expressions(group, results), flatten(loops.at, node.shape)
         )
         if not isinstance(left, Load) or not isinstance(right, Load):
             return self._as_nest(group, node)
         indices = [left.index, right.index, *(store.index for store in stores)]
-        _, replacements = split((*loops.axes, *loops.reduce), indices)
-        axes = _split_axes(loops.axes, replacements)
-        reduce = _split_axes(loops.reduce, replacements)
+        _, replacements = split_axes((*loops.axes, *loops.reduce), indices)
+        axes = _replaced_axes(loops.axes, replacements)
+        reduce = _replaced_axes(loops.reduce, replacements)
         statement = Contraction(
             self._label(group), axes, stores, reduce, left=left, right=right
         )
@@ -193,7 +193,7 @@ class Statements:
         if not all(is_affine(load.index) for load in (statement.left, statement.right)):
             return self._as_nest(group, node)
         if _reads_along_reduction(statement) or not any(
-            _suits(s, statement) for s in statement.stores
+            _is_storable(s, statement) for s in statement.stores
         ):
             return self._as_nest(group, node)
         _merge_axes(statement)
@@ -201,7 +201,7 @@ class Statements:
 
     def _as_nest(self, group: Group, node: Node) -> Statement:
         """Return a contraction as a reduction of products."""
-        loops = sum_of(node)
+        loops = contraction_loops(node)
         inside = ElementExpressions(self._buffers, self._layouts)
         factors = tuple(
             inside.value(source, at)
@@ -213,7 +213,7 @@ class Statements:
         sums = Reduction("sum", product, node.dtype, node.dtype)
         results = {node: Result(node.dtype, 0)}
         stores = self._stores(
-            group, self._points(group, results), flatten(loops.at, node.shape)
+            group, self._expressions(group, results), flatten(loops.at, node.shape)
         )
         return _simplified(
             Nest(self._label(group), loops.axes, stores, loops.reduce, (sums,))
@@ -237,7 +237,7 @@ class Statements:
         sums = Reduction("sum", value, node.dtype, node.dtype)
         stores = self._stores(
             group,
-            self._points(group, {node: Result(node.dtype, 0)}),
+            self._expressions(group, {node: Result(node.dtype, 0)}),
             flatten(indices, node.shape),
         )
         return _simplified(Nest(self._label(group), axes, stores, window, (sums,)))
@@ -250,7 +250,7 @@ class Statements:
         )
         at = tuple(of(a) for a in axes)
         points = ElementExpressions(self._buffers, self._layouts)
-        place = points.looked_up(
+        place = points.indirect_index(
             places, at[axis:end], node.attributes["size"], "scatter_add"
         )
         target = self._layouts[node].flat((*at[:axis], place, *at[end:]))
@@ -284,7 +284,7 @@ def _accumulator(node: Node, length: int) -> DType:
     return FLOAT64 if long and node.dtype is FLOAT32 else node.dtype
 
 
-def _split_axes(
+def _replaced_axes(
     axes: Sequence[Axis], replacements: Mapping[Axis, Index]
 ) -> tuple[Axis, ...]:
     found: list[Axis] = []
@@ -304,7 +304,7 @@ def _substitute(statement: Statement, replacements: Mapping[Axis, Index]) -> Non
     known: dict[Expr, Expr] = {}
 
     def new(expr: Expr) -> Expr:
-        for part in everything([expr]):
+        for part in subexpressions([expr]):
             replace_all(part, replacements, known)
         return known[expr]
 
@@ -326,7 +326,7 @@ def _substitute(statement: Statement, replacements: Mapping[Axis, Index]) -> Non
 def all_indices(statement: Statement) -> list[Index]:
     """Return all indices of a statement, including those of indirect loads."""
     found = [store.index for store in statement.stores]
-    for expr in everything(statement.roots()):
+    for expr in subexpressions(statement.roots()):
         found.extend(expr.indices)
     return found
 
@@ -334,9 +334,9 @@ def all_indices(statement: Statement) -> list[Index]:
 def _simplified(nest: Nest, keep_reduce: bool = False) -> Nest:
     """Split and merge loops so that indices become affine and loops few and long."""
     indices = all_indices(nest)
-    _, replacements = split((*nest.axes, *nest.reduce), indices)
-    nest.axes = _split_axes(nest.axes, replacements)
-    nest.reduce = _split_axes(nest.reduce, replacements)
+    _, replacements = split_axes((*nest.axes, *nest.reduce), indices)
+    nest.axes = _replaced_axes(nest.axes, replacements)
+    nest.reduce = _replaced_axes(nest.reduce, replacements)
     _substitute(nest, replacements)
     _merge_axes(nest, keep_reduce)
     return nest
@@ -380,12 +380,12 @@ def _reads_along_reduction(statement: Contraction) -> bool:
         count(axis.extent for axis in statement.axes if load.index.coefficient(axis))
         for load in sides
     )
-    return along and least <= _FEW_DOTS
+    return along and least <= _MAX_DOT_PRODUCTS
 
 
-def _suits(store: Store, statement: Contraction) -> bool:
+def _is_storable(store: Store, statement: Contraction) -> bool:
     """Return whether a contraction can write to a store: same element type, affine index."""
     return store.value.dtype is statement.left.dtype and is_affine(store.index)
 
 
-__all__ = ["Indices", "Statements", "all_indices"]
+__all__ = ["Indices", "StatementBuilder", "all_indices"]

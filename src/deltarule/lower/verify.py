@@ -1,8 +1,8 @@
-"""The verifier of loop programs: every read must be of memory that was written and not reused since.
+"""The verifier of loop programs: every load must be of memory that was written and not reused since.
 
-The statements are gone through in order, with the set of buffers whose content is in memory. A statement may read
-those only; what it writes, it writes whole, and whatever else lay in that memory is gone. Run for every program where
-the variable DELTARULE_VERIFY is set to something other than 0.
+The statements are checked in order, with the set of buffers whose content is valid. A statement may read valid buffers
+only; it must write its buffers completely, which invalidates all others in the same memory. The verifier runs if the
+environment variable DELTARULE_VERIFY is set to a value other than 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import prod
 
 from deltarule.errors import GraphError
 from deltarule.lower.bounds import value_of
-from deltarule.lower.contract import is_affine
+from deltarule.lower.contraction_loops import is_affine
 from deltarule.lower.index import Axis, Index, Lookup
 from deltarule.lower.loops import (
     Buffer,
@@ -25,15 +25,15 @@ from deltarule.lower.loops import (
     Routine,
     Scatter,
     Statement,
-    everything,
+    subexpressions,
 )
 from deltarule.lower.memory import MemoryPlan
 from deltarule.lower.show import show_statement
 
-_MAX_POINTS = 30_000  # of a store that is checked by enumeration
+_MAX_POINTS = 30_000  # limit of the enumeration of a store
 
 
-def is_asked_for() -> bool:
+def is_enabled() -> bool:
     """Return whether the environment variable DELTARULE_VERIFY requests verification."""
     return os.environ.get("DELTARULE_VERIFY", "0") not in {"", "0"}
 
@@ -42,16 +42,20 @@ def verify_loops(
     program: LoopProgram, memory: MemoryPlan, aliases: Mapping[Buffer, Buffer]
 ) -> None:
     """Raise GraphError with the statement if a program reads memory that is not written or was reused."""
-    _Walk(program, memory, aliases).run()
+    _Verifier(program, memory, aliases).run()
 
 
-class _Walk:
+class _Verifier:
+    """The state of the verification of a program."""
+
     def __init__(
         self, program: LoopProgram, memory: MemoryPlan, aliases: Mapping[Buffer, Buffer]
     ) -> None:
         self._program, self._memory, self._aliases = program, memory, aliases
-        self._held = set(program.inputs)
-        self._lost: dict[Buffer, int] = {}  # the statement that overwrote a buffer
+        self._valid = set(program.inputs)
+        self._overwritten: dict[
+            Buffer, int
+        ] = {}  # the statement that overwrote a buffer
 
     def run(self) -> None:
         """Check all statements."""
@@ -61,8 +65,8 @@ class _Walk:
                 statement.arguments if isinstance(statement, Routine) else ()
             )
             for buffer in read:
-                if buffer not in self._held:
-                    raise self._fault(
+                if buffer not in self._valid:
+                    raise self._error(
                         buffer,
                         "a buffer that is written before it is read",
                         statement,
@@ -72,8 +76,8 @@ class _Walk:
             for buffer in statement.writes:
                 self._write(buffer, place)
         for buffer in (*self._program.outputs, *self._aliases):
-            if buffer.size and buffer not in self._held:
-                raise self._fault(
+            if buffer.size and buffer not in self._valid:
+                raise self._error(
                     buffer,
                     "a result that is in memory at the end",
                     None,
@@ -85,59 +89,63 @@ class _Walk:
     ) -> None:
         written = statement.writes
         for number, buffer in enumerate(written):
-            clash = [
+            conflicts = [
                 other for other in written[:number] if self._overlap(buffer, other)
             ]
-            clash += [
+            conflicts += [
                 o
                 for o in read
                 if self._overlap(buffer, o) and not self._in_place(statement, o, buffer)
             ]
-            if clash:
-                raise self._fault(
-                    buffer, f"memory apart from that of {clash[0]}", statement, place
+            if conflicts:
+                raise self._error(
+                    buffer,
+                    f"memory apart from that of {conflicts[0]}",
+                    statement,
+                    place,
                 )
             if not self._is_whole(statement, buffer):
-                raise self._fault(
+                raise self._error(
                     buffer, "a buffer that is written whole", statement, place
                 )
 
     def _write(self, buffer: Buffer, place: int) -> None:
         for other in [
             other
-            for other in self._held
+            for other in self._valid
             if other is not buffer and self._overlap(buffer, other)
         ]:
-            self._held.discard(other)
-            self._lost[other] = place
-        self._held.add(buffer)
+            self._valid.discard(other)
+            self._overwritten[other] = place
+        self._valid.add(buffer)
 
     def _overlap(self, a: Buffer, b: Buffer) -> bool:
         first, second = self._memory.places.get(a), self._memory.places.get(b)
         return a is b or (
-            first is not None and second is not None and first.meets(second)
+            first is not None and second is not None and first.overlaps(second)
         )
 
     def _in_place(self, statement: Statement, read: Buffer, written: Buffer) -> bool:
-        """Return whether a statement reads the memory that it writes only at the element that it writes."""
+        """Return whether a statement reads the memory that it writes only at the element being written."""
         if not isinstance(statement, Nest | Contraction):
             return False
         if read is not written and self._aliases.get(
             written, written
         ) is not self._aliases.get(read, read):
             return False
-        early = (
+        operands = (
             [statement.left, statement.right]
             if isinstance(statement, Contraction)
             else []
         )
         inner = (
-            [*early, *(r.value for r in statement.reductions)]
+            [*operands, *(r.value for r in statement.reductions)]
             if isinstance(statement, Nest)
-            else early
+            else operands
         )
         if any(
-            isinstance(expr, Load) and expr.buffer is read for expr in everything(inner)
+            isinstance(expr, Load) and expr.buffer is read
+            for expr in subexpressions(inner)
         ):
             return False
         targets = [store.index for store in statement.stores if store.buffer is written]
@@ -152,7 +160,7 @@ class _Walk:
         """Return whether a statement writes all elements of a buffer."""
         if isinstance(
             statement, Scatter | Routine
-        ):  # cleared first; routines write whole buffers
+        ):  # scatters clear their buffer first; routines write whole buffers
             return True
         return any(
             _covers(store.index, buffer.size)
@@ -160,16 +168,16 @@ class _Walk:
             if store.buffer is buffer
         )
 
-    def _fault(
+    def _error(
         self, buffer: Buffer, expected: str, statement: Statement | None, place: int
     ) -> GraphError:
-        lost = self._lost.get(buffer)
+        overwritten = self._overwritten.get(buffer)
         got = (
             "one that is never written"
-            if lost is None
-            else f"one that statement {lost} has written over"
+            if overwritten is None
+            else f"one that statement {overwritten} has written over"
         )
-        got = "something else" if buffer in self._held else got
+        got = "something else" if buffer in self._valid else got
         shown = (
             show_statement(statement, place)
             if statement is not None
@@ -179,7 +187,7 @@ class _Walk:
             f"loop program, {buffer}",
             expected=expected,
             got=got,
-            hint=f"This is a fault of the compiler, not of your program. Please report it with what follows.\n{shown}",
+            hint=f"This is a bug of the compiler. Please report it with the lines that follow.\n{shown}",
         )
 
 
@@ -199,7 +207,7 @@ def _covers(index: Index, size: int) -> bool:
     if index.bounds[0] > 0 or index.bounds[1] < size - 1:
         return False
     if prod(axis.extent for axis in axes) > _MAX_POINTS:
-        return True  # not shown
+        return True  # not decided
     reached_at = set()
     for point in product(*(range(axis.extent) for axis in axes)):
         values: dict[Axis | Lookup, int] = dict(zip(axes, point, strict=True))

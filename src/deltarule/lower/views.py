@@ -1,4 +1,4 @@
-"""Views: operations that rearrange elements, as index arithmetic."""
+"""Views, the operations that rearrange elements, as index arithmetic."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from deltarule.lower.index import ZERO, Index, flatten, number, unflatten
 from deltarule.lower.loops import Condition
 
 VIEWS = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.SLICE, Op.FLIP, Op.WINDOWS})
-FREE = frozenset({Op.CONSTANT, Op.IOTA, Op.DIMENSION})
+REMATERIALIZED = frozenset({Op.CONSTANT, Op.IOTA, Op.DIMENSION})
 
 Indices = tuple[Index, ...]
 
 
-def through(node: Node, indices: Indices) -> Indices:
-    """Return the indices in the source of the element ``indices`` of a view."""
+def source_indices(node: Node, indices: Indices) -> Indices:
+    """Return the indices in the source of an element of a view."""
     (source,) = node.sources
     if node.op is Op.RESHAPE:
         return _reshaped(indices, node.shape, source.shape)
     if node.op is Op.PERMUTE:
-        placed = dict(zip(node.attributes["order"], indices, strict=True))
-        return tuple(placed[axis] for axis in range(source.rank))
+        by_axis = dict(zip(node.attributes["order"], indices, strict=True))
+        return tuple(by_axis[axis] for axis in range(source.rank))
     if node.op is Op.BROADCAST:
-        skipped = node.rank - source.rank
+        n_new_axes = node.rank - source.rank
         return tuple(
             ZERO if size == 1 else index
-            for size, index in zip(source.shape, indices[skipped:], strict=True)
+            for size, index in zip(source.shape, indices[n_new_axes:], strict=True)
         )
     if node.op is Op.SLICE:
         starts, steps = node.attributes["starts"], node.attributes["steps"]
@@ -78,19 +78,19 @@ def inside_padding(
     ):
         shifted, step = index + -low, inner + 1
         condition = Condition(shifted, (size - 1) * step + 1, step)
-        if not holds(condition):
+        if not is_implied(condition):
             conditions.append(condition)
         result.append(shifted // step)
     return tuple(conditions), tuple(result)
 
 
-def holds(condition: Condition) -> bool:
+def is_implied(condition: Condition) -> bool:
     """Return whether a condition is implied by the range of its index."""
     low, high = condition.index.bounds
     return low >= 0 and high < condition.size and condition.step == 1
 
 
-def tiles_exactly(node: Node) -> bool:
+def windows_are_disjoint(node: Node) -> bool:
     """Return whether the windows of a FOLD do not overlap, so that each element comes from at most one."""
     a = node.attributes
     return all(
@@ -114,7 +114,7 @@ def inside_window(
             Condition(position, source.shape[axis]),
             Condition(offset, width),
         ):
-            if not holds(condition):
+            if not is_implied(condition):
                 conditions.append(condition)
         result[axis] = position
         offsets.append(offset)
@@ -133,7 +133,7 @@ def over_windows(
     ):
         start = indices[axis] + offset * -dilation
         condition = Condition(start, (source.shape[axis] - 1) * stride + 1, stride)
-        if not holds(condition):
+        if not is_implied(condition):
             conditions.append(condition)
         result[axis] = start // stride
     return tuple(conditions), (*result, *offsets)

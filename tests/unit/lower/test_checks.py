@@ -32,7 +32,7 @@ from deltarule.lower.loops import (
     Nest,
     Number,
     Store,
-    everything,
+    subexpressions,
 )
 from deltarule.lower.memory import MemoryPlan, Place
 from deltarule.lower.ranges import narrowed
@@ -138,7 +138,7 @@ def test_what_cannot_be_shown_gets_a_condition(monkeypatch: pytest.MonkeyPatch) 
     program = _program(i * 6 + j, axes, 23, (Condition((i * 7 + j * 5) % 11 + -3, 8),))
     bounds.check_bounds(program)
     (store,) = program.statements[0].stores
-    guards = [expr for expr in everything([store.value]) if isinstance(expr, Guard)]
+    guards = [expr for expr in subexpressions([store.value]) if isinstance(expr, Guard)]
     assert [str(condition) for condition in guards[0].conditions] == ["0 ≤ 6i + j < 23"]
 
 
@@ -219,7 +219,7 @@ def test_a_buffer_that_is_written_in_part_is_refused() -> None:
 
 
 def test_the_environment_asks_for_verification() -> None:
-    code = "from deltarule.lower import verify; print(verify.is_asked_for())"
+    code = "from deltarule.lower import verify; print(verify.is_enabled())"
     for value, answer in (("1", "True"), ("0", "False"), ("", "False")):
         result = subprocess.run(
             [sys.executable, "-c", code],
@@ -229,7 +229,7 @@ def test_the_environment_asks_for_verification() -> None:
             check=True,
         )
         assert result.stdout.strip() == answer
-    assert verify.is_asked_for()  # in tests
+    assert verify.is_enabled()  # in tests
 
 
 def test_one_value_may_be_several_results() -> None:

@@ -17,7 +17,7 @@ from deltarule.graph import functions as f
 from deltarule.graph.program import Program
 from deltarule.lower.index import Axis, Index, flatten, of, unflatten
 from deltarule.lower.layout import Panels, RowMajor, panels
-from deltarule.lower.loops import Contraction, Nest, touched
+from deltarule.lower.loops import Contraction, Nest, accessed_buffers
 from deltarule.lower.lower import Lowered, lower, lower_step
 from deltarule.lower.show import show_program
 from support import graphs
@@ -183,7 +183,7 @@ def _check_memory(lowered: Lowered) -> None:
     statements = lowered.program.statements
     lives: dict[Any, list[int]] = {}
     for number, statement in enumerate(statements):
-        for buffer in touched(statement):
+        for buffer in accessed_buffers(statement):
             lives.setdefault(buffer, []).append(number)
     for buffer in lowered.outputs:
         lives.setdefault(buffer, []).append(len(statements))
@@ -200,7 +200,7 @@ def _check_memory(lowered: Lowered) -> None:
             )
             shared_on_purpose = places[one] is places[other]
             if together and not shared_on_purpose:
-                assert not places[one].meets(places[other]), (one, other)
+                assert not places[one].overlaps(places[other]), (one, other)
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "momentum", "adam"])

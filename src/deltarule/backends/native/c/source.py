@@ -39,7 +39,7 @@ from deltarule.lower.loops import (
     Routine,
     Scatter,
     Statement,
-    everything,
+    subexpressions,
 )
 from deltarule.lower.lower import lower
 from deltarule.shapes import show
@@ -306,12 +306,12 @@ class _LoopBody:
 
     def _common_subexpressions(self, roots: list[Expr]) -> list[str]:
         """Return definitions of common subexpressions, except for guarded ones."""
-        order = everything(roots)
+        order = subexpressions(roots)
         protected = {
             part
             for e in order
             if isinstance(e, Guard)
-            for part in everything([e.inside, e.outside])
+            for part in subexpressions([e.inside, e.outside])
         }
         readers = Counter(part for expr in order for part in expr.parts) + Counter(
             roots

@@ -15,7 +15,7 @@ from deltarule.backends.native.contraction.tiling import Schedule, levels_of
 from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.loops.expressions import ExpressionEmitter, Value
 from deltarule.graph.op import Op
-from deltarule.lower.contract import is_affine
+from deltarule.lower.contraction_loops import is_affine
 from deltarule.lower.index import Axis
 from deltarule.lower.loops import (
     Apply,
@@ -25,7 +25,7 @@ from deltarule.lower.loops import (
     Nest,
     Reduction,
     Store,
-    touched,
+    accessed_buffers,
 )
 
 FIRST_POINTER = (
@@ -163,7 +163,7 @@ def emit_product(
         schedule is not None and reads_own
     ):  # partial sums must not overwrite operands of the epilogue
         schedule = replace(schedule, reduce_block=schedule.reduce[0].extent)
-    buffers = tuple(touched(statement))
+    buffers = tuple(accessed_buffers(statement))
     epilogue = (
         None if _has_no_epilogue(statement) else _Epilogue(statement, roles, buffers)
     )

@@ -33,7 +33,7 @@ from deltarule.lower.loops import (
     Reduction,
     Scatter,
     Store,
-    touched,
+    accessed_buffers,
 )
 
 
@@ -60,7 +60,7 @@ class _NestEmitter:
     def __init__(self, nest: Nest | Scatter, module: Module, name: str) -> None:
         self.nest, self.module, self.name = nest, module, name
         self.e = Emitter(module)
-        self.buffers = tuple(touched(nest))
+        self.buffers = tuple(accessed_buffers(nest))
         self.lane, self.width = lane_axis(nest, module.machine)
         pointers = {buffer: f"%b{place}" for place, buffer in enumerate(self.buffers)}
         self.values = ExpressionEmitter(self.e, pointers, self.lane, self.width)

@@ -51,7 +51,7 @@ from deltarule.lower.loops import (
     Position,
     Random,
     Result,
-    everything,
+    subexpressions,
 )
 
 _ALIGNMENT = {"i1": 1, "i8": 1, "i32": 4, "i64": 8, "float": 4, "double": 8}
@@ -115,12 +115,12 @@ class ExpressionEmitter:
 
     def hoist(self, roots: Iterable[Expr]) -> None:
         """Emit the subexpressions that are invariant in the loops still to be opened."""
-        order = everything(list(roots))
+        order = subexpressions(list(roots))
         guarded = {
             part
             for expr in order
             if isinstance(expr, Guard)
-            for part in everything([expr.inside])
+            for part in subexpressions([expr.inside])
         }
         dependent: set[Expr] = (
             set()
@@ -246,14 +246,14 @@ class ExpressionEmitter:
     def emit_operands(self, roots: Iterable[Expr]) -> None:
         """Emit the operands of large expressions in topological order, which bounds the depth of recursion."""
         listed = list(roots)
-        order = everything(listed)
+        order = subexpressions(listed)
         if len(order) < 300:
             return
         guarded = {
             p
             for x in order
             if isinstance(x, Guard)
-            for p in everything([x.inside, x.outside])
+            for p in subexpressions([x.inside, x.outside])
         }
         for expr in order:
             if expr not in guarded:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from deltarule.backends.native.llvm.machine import Machine
 from deltarule.lower.index import Axis, Index
-from deltarule.lower.loops import Nest, Random, Scatter, everything
+from deltarule.lower.loops import Nest, Random, Scatter, subexpressions
 
 _GATHER_COST, _LOOP_COST, _COMBINE_COST = 16.0, 2.0, 16.0
 _RANDOM_BLOCK = 32  # float32 random numbers per block
@@ -19,7 +19,9 @@ def lane_axis(nest: Nest | Scatter, machine: Machine) -> tuple[Axis | None, int]
     accesses = [load.index for load in nest.reads] + [
         store.index for store in nest.stores
     ]
-    randoms = [expr for expr in everything(nest.roots()) if isinstance(expr, Random)]
+    randoms = [
+        expr for expr in subexpressions(nest.roots()) if isinstance(expr, Random)
+    ]
     random_indices = [expr.index for expr in randoms]
     keys = frozenset().union(*(part.axes for expr in randoms for part in expr.parts))
     best, least = None, scalar_cost(nest)
@@ -69,7 +71,7 @@ def _is_vectorisable(nest: Scatter, axis: Axis) -> bool:
 
 def _n_lanes(nest: Nest | Scatter, machine: Machine) -> int:
     """Return the number of vector lanes for the narrowest floating-point type of a nest."""
-    types = {expr.dtype for expr in everything(nest.roots())} | {
+    types = {expr.dtype for expr in subexpressions(nest.roots())} | {
         store.buffer.dtype for store in nest.stores
     }
     wide = any(t.bits == 64 and t.is_float for t in types) and not any(
@@ -87,7 +89,7 @@ def _points(nest: Nest | Scatter) -> int:
 
 def scalar_cost(nest: Nest | Scatter) -> float:
     """Return the estimated cycles of scalar code for a nest."""
-    work = sum(1.0 for _ in everything(nest.roots())) + len(nest.stores)
+    work = sum(1.0 for _ in subexpressions(nest.roots())) + len(nest.stores)
     return _points(nest) * (work + _LOOP_COST)
 
 
@@ -99,7 +101,7 @@ def _vector_cost(
     across_lanes: bool,
 ) -> float:
     vectors = -(-axis.extent // width)
-    work = _LOOP_COST + sum(1.0 for _ in everything(nest.roots()))
+    work = _LOOP_COST + sum(1.0 for _ in subexpressions(nest.roots()))
     for index in accesses:
         step = index.coefficient(axis)
         work += 0.2 if step == 0 else 1.0 if step == 1 else _GATHER_COST

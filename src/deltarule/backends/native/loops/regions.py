@@ -25,8 +25,8 @@ from deltarule.lower.loops import (
     Number,
     Reduction,
     Store,
-    everything,
     replace_all,
+    subexpressions,
 )
 from deltarule.shapes import count
 
@@ -111,7 +111,9 @@ def regions(split: SplitNest, nest: Nest, axis: Axis, ranges: Ranges) -> list[Re
             continue
         part = with_multiply_adds(part)
         length, factor = stop - start, split.factor
-        if any(map(_is_zero, everything(part.roots()))):  # smaller code for the border
+        if any(
+            map(_is_zero, subexpressions(part.roots()))
+        ):  # smaller code for the border
             factor = next((f for f in range(factor, 1, -1) if length % f == 0), factor)
         whole = start + length // factor * factor
         for first, end, step in ((start, whole, factor), (whole, stop, stop - whole)):
@@ -129,7 +131,7 @@ def with_float32_accumulators(nest: Nest) -> Nest:
 
 
 def _guards(nest: Nest) -> Iterator[Guard]:
-    return (expr for expr in everything(nest.roots()) if isinstance(expr, Guard))
+    return (expr for expr in subexpressions(nest.roots()) if isinstance(expr, Guard))
 
 
 def _boundaries(condition: Condition, axis: Axis, ranges: Ranges) -> Iterator[int]:
@@ -183,7 +185,7 @@ def specialised(nest: Nest, ranges: Ranges) -> Nest:
     """Return a nest without the guards that the ranges of its loops decide."""
     constants = _constants(ranges)
     new: dict[Expr, Expr] = {}
-    for expr in everything(nest.roots()):
+    for expr in subexpressions(nest.roots()):
         if not isinstance(expr, Guard):
             replace_all(expr, constants, new)
             continue
@@ -223,7 +225,7 @@ def _unrolled(nest: Nest, axis: Axis, times: int) -> Nest:
     stores = list(nest.stores)
     for step in range(1, times):
         place, new = {axis: of(axis) + step}, dict[Expr, Expr]()
-        for expr in everything(nest.roots()):
+        for expr in subexpressions(nest.roots()):
             replace_all(expr, place, new)
         stores.extend(_rebuilt(nest, new, place).stores)
     return Nest(nest.label, nest.axes, tuple(stores), nest.reduce, nest.reductions)
@@ -238,10 +240,10 @@ def with_multiply_adds(nest: Nest) -> Nest:
     new: dict[Expr, Expr] = {}
     inner = {
         expr.operands[0]
-        for expr in everything(nest.roots())
+        for expr in subexpressions(nest.roots())
         if isinstance(expr, Apply) and expr.op is Op.ADD
     }
-    for expr in everything(nest.roots()):
+    for expr in subexpressions(nest.roots()):
         replace_all(expr, {}, new)
         if isinstance(expr, Apply) and expr.op is Op.ADD and expr not in inner:
             terms = _terms(expr)

@@ -22,8 +22,8 @@ from deltarule.lower.loops import (
     Reduction,
     Result,
     Store,
-    everything,
     replace_all,
+    subexpressions,
 )
 from deltarule.shapes import count
 
@@ -49,7 +49,7 @@ def unroll_and_jam(nest: Nest, machine: Machine) -> Nest:
         tiled.float32_runs = _has_short_inner_sums(nest, machine)
         return tiled
     plain = all(r.kind in {"sum", "max"} for r in nest.reductions)
-    operations = len(everything([r.value for r in nest.reductions]))
+    operations = len(subexpressions([r.value for r in nest.reductions]))
     length = count(axis.extent for axis in nest.reduce)
     if not nest.reductions or not plain or not nest.axes or length < _MIN_LENGTH:
         return nest
@@ -82,7 +82,7 @@ def _jam_for_reuse(nest: Nest, machine: Machine) -> Nest:
     *outer, near, last = plain
     lane, width = lane_axis(nest, machine)
     rows = {load for load in nest.reads if load.index.axes == {last}}
-    size = len(everything([store.value for store in nest.stores]))
+    size = len(subexpressions([store.value for store in nest.stores]))
     if near.extent * last.extent * nest.stores[0].buffer.dtype.bits > 8 * _ROW_BYTES:
         return unchanged
     if lane is not last or width < 2 or not _MIN_SHARED <= len(rows) <= _MAX_SHARED:
@@ -117,7 +117,7 @@ def _strip_mined(
     block = Axis(f"{near.name}o", near.extent // width)
     inside = Axis(f"{near.name}l", width)
     place, known = {near: of(block) * width + of(inside)}, dict[Expr, Expr]()
-    for expr in everything([store.value for store in nest.stores]):
+    for expr in subexpressions([store.value for store in nest.stores]):
         replace_all(expr, place, known)
     stores = tuple(
         Store(store.buffer, store.index.replace(place), known[store.value])
@@ -170,7 +170,7 @@ def _unroll(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
             reductions.append(
                 Reduction(reduction.kind, value, reduction.accumulator, reduction.dtype)
             )
-            for expr in everything([store.value for store in nest.stores]):
+            for expr in subexpressions([store.value for store in nest.stores]):
                 if isinstance(expr, Result) and expr.number == number:
                     known[expr] = Result(
                         expr.dtype, copy * len(nest.reductions) + number
@@ -187,6 +187,6 @@ def _unroll(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
 
 
 def _substituted(expr: Expr, axis: Axis, place: Index, known: dict[Expr, Expr]) -> Expr:
-    for part in everything([expr]):
+    for part in subexpressions([expr]):
         replace_all(part, {axis: place}, known)
     return known[expr]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from deltarule.backends.native.contraction.products import Product
 from deltarule.backends.native.loops.emit import Kernel
 from deltarule.lower.index import Axis, Index
-from deltarule.lower.loops import Buffer, Nest, Statement, touched
+from deltarule.lower.loops import Buffer, Nest, Statement, accessed_buffers
 from deltarule.lower.memory import Place
 
 MIN_CYCLES_PER_THREAD = 64.0  # a statement with less work runs on one thread
@@ -146,7 +146,7 @@ def _partition(
     for thread, bounds in enumerate(ranges):
         idle = bounds[0] >= bounds[1] or (len(bounds) == 4 and bounds[2] >= bounds[3])
         found: list[MemoryAccess] = []
-        for buffer in touched(statement) if not idle else []:
+        for buffer in accessed_buffers(statement) if not idle else []:
             first, last = _byte_range(buffer, indices.get(buffer), spans[thread])
             place = places.get(buffer)
             offset = place.offset if place is not None else 0

@@ -1,4 +1,4 @@
-"""Contractions as loops: their axes, and the indices of their operands."""
+"""Loops of contractions: their axes, and the indices of their operands."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from deltarule.lower.views import Indices
 
 
 @dataclass(frozen=True)
-class Sum:
-    """result[at] = Σ over ``reduce`` of left[left_at] · right[right_at], for all points of ``axes``."""
+class ContractionLoops:
+    """The loops of result[at] = Σ over ``reduce`` of left[left_at] · right[right_at], for all points of ``axes``."""
 
     axes: tuple[Axis, ...]
     reduce: tuple[Axis, ...]
@@ -23,7 +23,7 @@ class Sum:
     column: Axis  # the innermost axis of the result, read from the right operand
 
 
-def sum_of(node: Node) -> Sum:
+def contraction_loops(node: Node) -> ContractionLoops:
     """Return the loops of a contraction (convolutions without padding)."""
     return {
         Op.MATMUL: _matmul,
@@ -40,12 +40,12 @@ def _indices(axes: Sequence[Axis]) -> Indices:
     return tuple(of(axis) for axis in axes)
 
 
-def _matmul(node: Node) -> Sum:
+def _matmul(node: Node) -> ContractionLoops:
     axes = _axes("i", node.shape)
     (reduced,) = _axes("k", (node.sources[0].shape[-1],))
     *batch, row, column = _indices(axes)
     k = of(reduced)
-    return Sum(
+    return ContractionLoops(
         axes,
         (reduced,),
         (*batch, row, column),
@@ -55,7 +55,9 @@ def _matmul(node: Node) -> Sum:
     )
 
 
-def _spots(node: Node, position: Sequence[Index], offset: Sequence[Index]) -> Indices:
+def _window_positions(
+    node: Node, position: Sequence[Index], offset: Sequence[Index]
+) -> Indices:
     a = node.attributes
     return tuple(
         p * s + k * d
@@ -63,7 +65,7 @@ def _spots(node: Node, position: Sequence[Index], offset: Sequence[Index]) -> In
     )
 
 
-def _convolve(node: Node) -> Sum:
+def _convolve(node: Node) -> ContractionLoops:
     _, weight = node.sources
     groups = node.attributes["groups"]
     positions = node.shape[1:-1]
@@ -73,13 +75,17 @@ def _convolve(node: Node) -> Sum:
     example, *position, group, channel = _indices(axes)
     *offset, inner = _indices(reduce)
     out = group * per_group + channel
-    left = (example, *_spots(node, position, offset), group * weight.shape[-1] + inner)
-    return Sum(
+    left = (
+        example,
+        *_window_positions(node, position, offset),
+        group * weight.shape[-1] + inner,
+    )
+    return ContractionLoops(
         axes, reduce, (example, *position, out), left, (out, *offset, inner), axes[-1]
     )
 
 
-def _convolve_weight(node: Node) -> Sum:
+def _convolve_weight(node: Node) -> ContractionLoops:
     _, y = node.sources
     groups = node.attributes["groups"]
     kernel = node.shape[1:-1]
@@ -89,23 +95,27 @@ def _convolve_weight(node: Node) -> Sum:
     group, channel, *offset, inner = _indices(axes)
     example, *position = _indices(reduce)
     out = group * per_group + channel
-    image = (example, *_spots(node, position, offset), group * node.shape[-1] + inner)
-    return Sum(
+    image = (
+        example,
+        *_window_positions(node, position, offset),
+        group * node.shape[-1] + inner,
+    )
+    return ContractionLoops(
         axes, reduce, (out, *offset, inner), image, (example, *position, out), axes[1]
     )
 
 
-def split(
+def split_axes(
     axes: Sequence[Axis], indices: Sequence[Index]
 ) -> tuple[list[Axis], dict[Axis, Index]]:
-    """Split axes so that quotients and remainders of them become axes; return the new axes in order.
+    """Split axes so that quotients and remainders of them become axes.
 
-    The second result says what each old axis is in terms of the new ones.
+    Returns the new axes in order, and each old axis in terms of the new ones.
     """
     current = list(axes)
     replacements = {axis: of(axis) for axis in axes}
-    shown = list(indices)
-    while (found := _cut(current, shown)) is not None:
+    current_indices = list(indices)
+    while (found := _find_split(current, current_indices)) is not None:
         axis, size = found
         outer, inner = (
             Axis(f"{axis.name}a", axis.extent // size),
@@ -115,11 +125,13 @@ def split(
         current[place : place + 1] = [outer, inner]
         new = {axis: of(outer) * size + of(inner)}
         replacements = {old: index.replace(new) for old, index in replacements.items()}
-        shown = [index.replace(new) for index in shown]
+        current_indices = [index.replace(new) for index in current_indices]
     return current, replacements
 
 
-def _cut(axes: Sequence[Axis], indices: Sequence[Index]) -> tuple[Axis, int] | None:
+def _find_split(
+    axes: Sequence[Axis], indices: Sequence[Index]
+) -> tuple[Axis, int] | None:
     for index in indices:
         for atom, _ in index.terms:
             if not isinstance(atom, Quotient | Remainder):

@@ -22,21 +22,26 @@ from deltarule.lower.loops import (
     zero,
 )
 from deltarule.lower.views import (
-    FREE,
+    REMATERIALIZED,
     VIEWS,
     Indices,
     inside_padding,
     inside_window,
-    through,
+    source_indices,
 )
 from deltarule.shapes import count
 
 
 class ElementExpressions:
-    """Expressions of nodes at indices within one statement; equal ones are shared.
+    """Builder of the expressions of nodes at given indices within one statement; equal expressions are shared.
 
-    ``buffers`` says which nodes are in memory, ``computed`` which ones this statement computes by itself. Constants
-    and positions are computed where they are read, even if they are results and have a buffer of their own.
+    Constants and positions are rematerialised where they are read, even if they are results and have a buffer.
+
+    Args:
+        buffers: Buffers of the stored nodes.
+        layouts: Memory layouts of the stored nodes.
+        computed: Nodes that the statement computes.
+        results: Expressions of the producers of the statement.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class ElementExpressions:
             found = self._known[key] = self._value(node, indices)
             _ = (
                 found.axes
-            )  # computed now, since its operands are known: avoids deep recursion
+            )  # built in topological order, which bounds the depth of recursion
         return found
 
     def load(self, node: Node, indices: Indices) -> Load:
@@ -79,10 +84,14 @@ class ElementExpressions:
     def _value(self, node: Node, indices: Indices) -> Expr:
         if node in self._results:
             return self._results[node]
-        if node.op not in FREE and node in self.buffers and node not in self._computed:
+        if (
+            node.op not in REMATERIALIZED
+            and node in self.buffers
+            and node not in self._computed
+        ):
             return self.load(node, indices)
         if node.op in VIEWS:
-            return self.value(node.sources[0], through(node, indices))
+            return self.value(node.sources[0], source_indices(node, indices))
         if node.op in ELEMENTWISE and node.op is not Op.CHECK:
             operands = tuple(self.value(source, indices) for source in node.sources)
             return (
@@ -152,9 +161,11 @@ class ElementExpressions:
         x, places = node.sources
         axis = node.attributes["axis"]
         end = axis + places.rank
-        place = self.looked_up(places, indices[axis:end], x.shape[axis], "gather")
+        place = self.indirect_index(places, indices[axis:end], x.shape[axis], "gather")
         return self.value(x, (*indices[:axis], place, *indices[end:]))
 
-    def looked_up(self, places: Node, indices: Indices, size: int, label: str) -> Index:
-        """Return an index that is read from a node of indices."""
+    def indirect_index(
+        self, places: Node, indices: Indices, size: int, label: str
+    ) -> Index:
+        """Return an indirect index, loaded from a node of indices."""
         return Index(((Lookup(self.value(places, indices), size, label), 1),))

@@ -1,4 +1,4 @@
-"""Removal of loops that run zero times; empty reductions become constants."""
+"""Removal of loops without iterations; empty reductions become constants."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from deltarule.lower.loops import (
     Scatter,
     Statement,
     Store,
-    everything,
     replace_all,
+    subexpressions,
     zero,
 )
 from deltarule.shapes import count
 
 
-def without_empty(statements: Iterable[Statement]) -> list[Statement]:
+def remove_empty_loops(statements: Iterable[Statement]) -> list[Statement]:
     """Return equivalent statements without empty loops.
 
-    What stores nothing is left out, sums over nothing become 0 (maxima the least number), and additions of nothing
-    clear their result.
+    Statements without points are removed, empty sums become 0 (empty maxima the lowest number), and scatters without
+    updates fill their result with zeros.
     """
     found: list[Statement] = []
     for statement in statements:
@@ -40,19 +40,19 @@ def without_empty(statements: Iterable[Statement]) -> list[Statement]:
                 [statement] if all(buffer.size for buffer in statement.results) else []
             )
         elif isinstance(statement, Scatter) and not points:
-            found += [_cleared(statement)] if statement.stores[0].buffer.size else []
+            found += [_zero_fill(statement)] if statement.stores[0].buffer.size else []
         elif not points:
             continue
         elif isinstance(statement, Nest | Contraction) and not count(
             axis.extent for axis in statement.reduce
         ):
-            found.append(_of_nothing(statement))
+            found.append(_without_empty_reductions(statement))
         else:
             found.append(statement)
     return found
 
 
-def _cleared(statement: Scatter) -> Nest:
+def _zero_fill(statement: Scatter) -> Nest:
     (store,) = statement.stores
     size = (store.buffer.size,)
     axes, indices = RowMajor(size).walk("i")
@@ -63,7 +63,7 @@ def _cleared(statement: Scatter) -> Nest:
     )
 
 
-def _of_nothing(statement: Nest | Contraction) -> Nest:
+def _without_empty_reductions(statement: Nest | Contraction) -> Nest:
     """Return a statement with empty reductions replaced by their results."""
     kinds = (
         [r.kind for r in statement.reductions]
@@ -72,10 +72,10 @@ def _of_nothing(statement: Nest | Contraction) -> Nest:
     )
     known: dict[Expr, Expr] = {}
     values = [store.value for store in statement.stores]
-    for expr in everything(values):
+    for expr in subexpressions(values):
         if isinstance(expr, Result):
             known[expr] = (
-                _least(expr.dtype) if kinds[expr.number] == "max" else zero(expr.dtype)
+                _lowest(expr.dtype) if kinds[expr.number] == "max" else zero(expr.dtype)
             )
         replace_all(expr, {}, known)
     stores = tuple(
@@ -84,7 +84,7 @@ def _of_nothing(statement: Nest | Contraction) -> Nest:
     return Nest(statement.label, statement.axes, stores)
 
 
-def _least(dtype: DType) -> Number:
+def _lowest(dtype: DType) -> Number:
     if dtype.is_float:
         return Number(dtype, -inf)
     return (
