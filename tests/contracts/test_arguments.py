@@ -22,6 +22,7 @@ from deltarule.data import augment
 from deltarule.errors import ArgumentError
 from deltarule.nn import init, saving
 from deltarule.synonyms import SYNONYMS
+from support.public import public_callables
 
 ROOMS: list[ModuleType] = [nn, optim, losses, train, augment, generative, init]
 # Results and records that users do not make, protocols, and those that take any keywords by design.
@@ -106,24 +107,6 @@ NOT_CALLED = {
     "Optimizer",
     "Penalty",
 }
-
-
-def public_callables() -> dict[str, Any]:
-    """Return all callables that are reachable from ``deltarule`` through ``__all__``, by their full names."""
-    found: dict[str, Any] = {}
-    modules, seen = [dr], set()
-    while modules:
-        module = modules.pop()
-        if module.__name__ in seen:
-            continue
-        seen.add(module.__name__)
-        for name in module.__all__:
-            value = getattr(module, name)
-            if inspect.ismodule(value):
-                modules += [value] if value.__name__.startswith("deltarule.") else []
-            elif callable(value):
-                found[f"{module.__name__}.{name}"] = value
-    return found
 
 
 CALLABLES = public_callables()

@@ -120,7 +120,7 @@ def test_there_are_many_to_check() -> None:
         "Linear-bias",
         "MultiHeadAttention-causal",
         "SGD-nesterov",
-        "Tensor.sum-keepdims",
+        "Reductions.sum-keepdims",
         "L2-half",
         "CrossEntropy-from_logits",
         "EarlyStopping-restore_best",

@@ -165,7 +165,13 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
         return class_shares(member, x, np.arange(len(self.classes_)))
 
     def predict_proba(self, X: Any) -> Array:
-        """Return the mean of the members' probabilities, or the shares of their votes."""
+        """Return the mean of the members' probabilities, or the shares of their votes.
+
+        >>> from deltarule.learners import KNNClassifier
+        >>> ensemble = BaggingClassifier(KNNClassifier(1), n_estimators=3, random_state=0)
+        >>> ensemble.fit([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1]).predict_proba([[0.5]]).tolist()
+        [[1.0, 0.0]]
+        """
         x = self._checked(X)
         return np.asarray(
             np.mean([self._shares(member, x) for member in self.estimators_], axis=0)

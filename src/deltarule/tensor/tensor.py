@@ -12,7 +12,6 @@ from deltarule import dtypes, shapes
 from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError, GraphError, ShapeError
-from deltarule.flags import checks_flags
 from deltarule.grad.reverse import gradients
 from deltarule.graph import algebra, build
 from deltarule.graph.indexing import index
@@ -22,15 +21,15 @@ from deltarule.runtime.buffers import Array, as_array, leaf, value_of
 from deltarule.runtime.realize import realize
 from deltarule.shapes import Dimension, Shape
 from deltarule.tensor import tracing
+from deltarule.tensor.reductions import Axes, Reductions
 
 __all__ = ["Tensor", "parameter", "symbol", "tensor"]
 
-Axes = int | Sequence[int] | None
 _parameters: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 
 
 @final
-class Tensor:
+class Tensor(Reductions):
     """A lazily evaluated array: operations build a graph, which is run when the value is read.
 
     Create one with ``dr.tensor`` (data), ``dr.parameter`` (learnable) or ``dr.symbol`` (a shape, no value).
@@ -110,7 +109,11 @@ class Tensor:
     # ---------------------------------------------------------------- values
 
     def numpy(self) -> Array:
-        """Return a copy of the value as a NumPy array."""
+        """Return a copy of the value as a NumPy array.
+
+        >>> (tensor([1.0, 2.0]) * 2).numpy()
+        array([2., 4.], dtype=float32)
+        """
         return np.array(self._value())
 
     def _value(self) -> Array:
@@ -141,7 +144,11 @@ class Tensor:
         return (1, 0)
 
     def item(self) -> Any:
-        """Return the only element as a Python number."""
+        """Return the only element as a Python number.
+
+        >>> tensor([[3.5]]).item()
+        3.5
+        """
         if not shapes.is_static(self.shape) or self.size != 1:
             raise ShapeError(
                 "item",
@@ -151,7 +158,11 @@ class Tensor:
         return self._value().reshape(()).item()
 
     def tolist(self) -> Any:
-        """Return the value as nested lists of Python numbers."""
+        """Return the value as nested lists of Python numbers.
+
+        >>> tensor([[1, 2], [3, 4]]).tolist()
+        [[1, 2], [3, 4]]
+        """
         return self._value().tolist()
 
     def __float__(self) -> float:
@@ -179,7 +190,13 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def assign(self, value: Tensor | Any) -> None:
-        """Replace the value by one of the same shape; expressions built before keep the old one."""
+        """Replace the value by one of the same shape; expressions built before keep the old one.
+
+        >>> w = parameter([1.0, 2.0])
+        >>> w.assign(w - 0.5)
+        >>> w.tolist()
+        [0.5, 1.5]
+        """
         if tracing.active():
             new = build.cast(build.as_node(operand(value)), self.dtype)
             new = build.broadcast_to(new, self.shape) if new.shape == () else new
@@ -208,7 +225,13 @@ class Tensor:
             )
 
     def detach(self) -> Tensor:
-        """Return the same values without a gradient."""
+        """Return the same values without a gradient.
+
+        >>> w = parameter(2.0)
+        >>> (w * w.detach()).backward()
+        >>> w.grad.item()
+        2.0
+        """
         return Tensor(
             build.stop_gradient(self.node) if self.dtype.is_float else self.node
         )
@@ -220,6 +243,11 @@ class Tensor:
 
         Raises:
             GraphError: the tensor is not a scalar, or depends on no parameter.
+
+        >>> w = parameter([1.0, 2.0])
+        >>> (w * w).sum().backward()
+        >>> w.grad.tolist()
+        [2.0, 4.0]
         """
         found = [
             (node, _parameters[uid])
@@ -338,20 +366,36 @@ class Tensor:
         return Tensor(build.reshape(self.node, _unpack(shape)))
 
     def permute(self, *order: Any) -> Tensor:
-        """Permute the axes: axis i of the result is axis ``order[i]``."""
+        """Permute the axes: axis i of the result is axis ``order[i]``.
+
+        >>> symbol("x", ("N", 8, 9, 3)).permute(0, 3, 1, 2).shape
+        (N, 3, 8, 9)
+        """
         return Tensor(build.permute(self.node, _unpack(order)))
 
     def transpose(self, *order: Any) -> Tensor:
-        """Permute the axes; without arguments reverse their order, as in NumPy."""
+        """Permute the axes; without arguments reverse their order, as in NumPy.
+
+        >>> tensor([[1, 2, 3]]).transpose().tolist()
+        [[1], [2], [3]]
+        """
         order = _unpack(order) or tuple(reversed(range(self.ndim)))
         return Tensor(build.permute(self.node, order))
 
     def flatten(self, start_axis: int = 0) -> Tensor:
-        """Flatten the axes from ``start_axis`` on into one."""
+        """Flatten the axes from ``start_axis`` on into one.
+
+        >>> tensor([[[1], [2]], [[3], [4]]]).flatten(1).tolist()
+        [[1, 2], [3, 4]]
+        """
         return Tensor(build.reshape(self.node, (*self.shape[:start_axis], -1)))
 
     def squeeze(self, axis: Axes = None) -> Tensor:
-        """Remove axes of size 1 (all, or the given ones)."""
+        """Remove axes of size 1 (all, or the given ones).
+
+        >>> tensor([[[1], [2]]]).squeeze(0).shape
+        (2, 1)
+        """
         ones = tuple(i for i, size in enumerate(self.shape) if size == 1)
         drop = ones if axis is None else shapes.axes(axis, self.ndim, "squeeze")
         if any(i not in ones for i in drop):
@@ -363,106 +407,53 @@ class Tensor:
         return Tensor(build.reshape(self.node, shapes.reduced(self.shape, drop)))
 
     def expand_dims(self, axis: int | Sequence[int]) -> Tensor:
-        """Insert axes of size 1."""
+        """Insert axes of size 1.
+
+        >>> tensor([1, 2]).expand_dims(0).tolist()
+        [[1, 2]]
+        """
         axes = (axis,) if isinstance(axis, int) else axis
         return Tensor(build.expand_dims(self.node, axes))
 
     def broadcast_to(self, shape: Shape) -> Tensor:
-        """Broadcast to a shape under NumPy's rules."""
+        """Broadcast to a shape under NumPy's rules.
+
+        >>> tensor([1, 2]).broadcast_to((2, 2)).tolist()
+        [[1, 2], [1, 2]]
+        """
         return Tensor(build.broadcast_to(self.node, shape))
 
     def astype(self, dtype: str | DType) -> Tensor:
-        """Convert to another element type."""
+        """Convert to another element type.
+
+        >>> tensor([1.7, -1.7]).astype("int64").tolist()
+        [1, -1]
+        """
         return Tensor(build.cast(self.node, dtypes.dtype(dtype)))
 
-    # ---------------------------------------------------------------- reductions
-
-    @checks_flags
-    def sum(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
-        """Return the sum over axes (all by default)."""
-        return Tensor(build.sum_over(self.node, axis, keepdims))
-
-    @checks_flags
-    def mean(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
-        """Return the arithmetic mean over axes (all by default)."""
-        return Tensor(build.mean(self.node, axis, keepdims))
-
-    @checks_flags
-    def var(
-        self, axis: Axes = None, keepdims: bool = False, correction: int = 0
-    ) -> Tensor:
-        """Return the variance Σ(x − mean)² / (n − correction) over axes."""
-        return Tensor(algebra.variance(self.node, axis, keepdims, correction))
-
-    @checks_flags
-    def std(
-        self, axis: Axes = None, keepdims: bool = False, correction: int = 0
-    ) -> Tensor:
-        """Return the standard deviation, the square root of the variance."""
-        return Tensor(build.sqrt(self.var(axis, keepdims, correction).node))
-
-    @checks_flags
-    def max(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
-        """Return the maximum over axes; at a tie the gradient goes to the first."""
-        return Tensor(build.maximum_over(self.node, axis, keepdims))
-
-    @checks_flags
-    def min(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
-        """Return the minimum over axes; at a tie the gradient goes to the first."""
-        return Tensor(algebra.minimum_over(self.node, axis, keepdims))
-
-    @checks_flags
-    def prod(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
-        """Return the product along an axis (or of all elements)."""
-        if axis is None:
-            return Tensor(algebra.product_over(build.reshape(self.node, (-1,)), 0))
-        return Tensor(algebra.product_over(self.node, axis, keepdims))
-
-    def argmax(self, axis: int | None = None) -> Tensor:
-        """Return the index of the first maximum (of the flattened tensor without ``axis``)."""
-        node = build.reshape(self.node, (-1,)) if axis is None else self.node
-        return Tensor(build.argmax(node, -1 if axis is None else axis))
-
-    def argmin(self, axis: int | None = None) -> Tensor:
-        """Return the index of the first minimum (of the flattened tensor without ``axis``)."""
-        node = build.reshape(self.node, (-1,)) if axis is None else self.node
-        return Tensor(algebra.argmin(node, -1 if axis is None else axis))
-
     def any(self, axis: Axes = None) -> Tensor:
-        """Return whether any element is non-zero, over axes."""
+        """Return whether any element is non-zero, over axes.
+
+        >>> tensor([[0, 1], [0, 0]]).any(axis=1).tolist()
+        [True, False]
+        """
         return (self != 0).sum(axis) > 0
 
     def all(self, axis: Axes = None) -> Tensor:
-        """Return whether all elements are non-zero, over axes."""
+        """Return whether all elements are non-zero, over axes.
+
+        >>> tensor([[1, 1], [0, 1]]).all(axis=1).tolist()
+        [True, False]
+        """
         return (self == 0).sum(axis) == 0
 
-    def cumsum(self, axis: int) -> Tensor:
-        """Return the cumulative sum along an axis."""
-        return Tensor(build.cumulative_sum(self.node, axis))
-
-    def cumprod(self, axis: int) -> Tensor:
-        """Return the cumulative product along an axis."""
-        return Tensor(algebra.cumulative_product(self.node, axis))
-
-    def clip(self, low: float | None = None, high: float | None = None) -> Tensor:
-        """Return the values limited to [low, high]; None leaves a side open."""
-        node = self.node if low is None else build.maximum(self.node, low)
-        return Tensor(node if high is None else build.minimum(node, high))
-
-    @checks_flags
-    def norm(
-        self, p: float | str = 2, axis: Axes = None, keepdims: bool = False
-    ) -> Tensor:
-        """Return (Σ|x|ᵖ)^(1/p) over axes; p may be infinity or "fro"."""
-        return Tensor(algebra.norm(self.node, p, axis, keepdims))
-
     def dot(self, other: Any) -> Tensor:
-        """Return the matrix (or inner) product."""
-        return self.__matmul__(other)
+        """Return the matrix (or inner) product.
 
-    def trace(self) -> Tensor:
-        """Return the sum of the main diagonal."""
-        return Tensor(algebra.trace(self.node))
+        >>> tensor([1.0, 2.0]).dot([3.0, 4.0]).item()
+        11.0
+        """
+        return self.__matmul__(other)
 
 
 def depends_on_parameter(node: Node) -> bool:

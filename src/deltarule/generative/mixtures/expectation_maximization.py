@@ -265,7 +265,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return self._mixture.log_joint(checked).T
 
     def score_samples(self, X: Any) -> Array:
-        """Return the log-likelihood ln p(x) of every example."""
+        """Return the log-likelihood ln p(x) of every example.
+
+        >>> mixture = GaussianMixture(1).fit([[-1.0], [1.0]])
+        >>> mixture.score_samples([[0.0]]).round(4).tolist()
+        [-0.9189]
+        """
         return log_sum(self._joint(X).T)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -314,7 +319,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return self.means_[labels] + drawn, labels
 
     def n_parameters(self) -> int:
-        """Return the number of free parameters."""
+        """Return the number of free parameters.
+
+        >>> GaussianMixture(2).fit([[0.0, 1.0], [0.1, 1.2], [5.0, 4.0], [5.1, 4.4]]).n_parameters()
+        11
+        """
         k, d = self.means_.shape
         spread = {
             "full": k * d * (d + 1) // 2,

@@ -270,7 +270,12 @@ class Adaline(BinaryClassifier):
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Self:
-        """Make one pass over a chunk. The first call needs ``classes``."""
+        """Make one pass over a chunk. The first call needs ``classes``.
+
+        >>> learner = Adaline().partial_fit([[-1.0], [2.0]], ["no", "yes"], classes=["no", "yes"])
+        >>> learner.predict([[3.0]]).tolist()
+        ['yes']
+        """
         first = not hasattr(self, "coef_")
         with unless_diverged(self):
             data, theta = self._part(X, y, classes, sample_weight)

@@ -130,7 +130,13 @@ class PenalisedClassifier(LinearClassifier):
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Self:
-        """Make one pass of the delta rule over a chunk, for any ``solver``. The first call needs ``classes``."""
+        """Make one pass of the delta rule over a chunk, for any ``solver``. The first call needs ``classes``.
+
+        >>> from deltarule.learners import LogisticRegression
+        >>> learner = LogisticRegression(learning_rate=0.5)
+        >>> learner.partial_fit([[-1.0], [1.0]], [0, 1], classes=[0, 1]).predict([[2.0]]).tolist()
+        [1]
+        """
         with unless_diverged(self):
             data, theta = self._part(X, y, classes, sample_weight)
             self._check()

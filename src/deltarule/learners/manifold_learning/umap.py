@@ -260,7 +260,12 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return self.fit(X, y).embedding_
 
     def transform(self, X: Any) -> Array:
-        """Return the embedding (N, n_components) of points, each independent of the others."""
+        """Return the embedding (N, n_components) of points, each independent of the others.
+
+        >>> x = np.random.default_rng(0).normal(size=(12, 4))
+        >>> UMAP(n_neighbors=4, n_epochs=5, random_state=0).fit(x).transform(x[:2]).shape
+        (2, 2)
+        """
         check_is_fitted(self, "embedding_")
         x = np.asarray(
             validate_data(self, X, dtype=(np.float64, np.float32), reset=False)

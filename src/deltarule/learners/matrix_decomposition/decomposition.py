@@ -319,7 +319,12 @@ class PCA(Projection):
         )
 
     def get_covariance(self) -> Array:
-        """Return Σ = Σⱼ (λⱼ − σ²) wⱼwⱼᵀ + σ²I, (d, d)."""
+        """Return Σ = Σⱼ (λⱼ − σ²) wⱼwⱼᵀ + σ²I, (d, d).
+
+        >>> x = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.5]])
+        >>> np.allclose(PCA(2).fit(x).get_covariance(), np.cov(x.T))
+        True
+        """
         check_is_fitted(self)
         above = np.maximum(self.explained_variance_ - self.noise_variance_, 0)
         covariance = (self.components_.T * above) @ self.components_
@@ -355,7 +360,13 @@ class PCA(Projection):
         return variances, noise
 
     def score_samples(self, X: Any) -> Array:
-        """Return ln p(x) of each example under N(μ, Σ)."""
+        """Return ln p(x) of each example under N(μ, Σ).
+
+        >>> pca = PCA(1).fit([[0.0, 0.1], [1.0, 1.0], [2.0, 1.9], [3.0, 3.1]])
+        >>> near, far = pca.score_samples([[1.0, 1.0], [1.0, 3.0]])
+        >>> bool(near > far)
+        True
+        """
         variances, noise = self._model()
         x = self._checked(X, reset=False)
         check_squares(x, "PCA X")

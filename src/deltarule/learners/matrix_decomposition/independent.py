@@ -75,7 +75,12 @@ class FastICA(Projection):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Compute ``components_`` (unmixing) and ``mixing_``."""
+        """Compute ``components_`` (unmixing) and ``mixing_``.
+
+        >>> x = np.random.default_rng(0).uniform(size=(50, 2)) @ [[1.0, 0.5], [0.2, 1.0]]
+        >>> FastICA(2, random_state=0).fit(x).components_.shape
+        (2, 2)
+        """
         del y
         x = self._checked(X, reset=True, ensure_min_samples=2).astype(np.float64)
         check_squares(x, "FastICA X")

@@ -52,7 +52,11 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     _prior_name = "priors"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Estimate priors and likelihoods by (weighted) maximum likelihood."""
+        """Estimate priors and likelihoods by (weighted) maximum likelihood.
+
+        >>> GaussianNaiveBayes().fit([[0.0], [1.0], [4.0], [5.0]], list("aabb")).predict([[0.4]]).tolist()
+        ['a']
+        """
         x, targets = checked_fit(self, X, y, sparse=self._sparse)
         self._check_squares(x)
         labels = encode_classes(self, targets)
@@ -62,7 +66,12 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Self:
-        """Add a chunk: the estimates are those of all chunks together. The first call needs all ``classes``."""
+        """Add a chunk: the estimates are those of all chunks together. The first call needs all ``classes``.
+
+        >>> learner = GaussianNaiveBayes().partial_fit([[0.0], [1.0]], [0, 0], classes=[0, 1])
+        >>> learner.partial_fit([[4.0], [5.0]], [1, 1]).predict([[4.4]]).tolist()
+        [1]
+        """
         first = not hasattr(self, "classes_")
         x, targets = checked_fit(self, X, y, sparse=self._sparse, reset=first)
         self._check_squares(x)
@@ -142,7 +151,12 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return np.asarray(joint - logsumexp(joint, axis=1, keepdims=True))
 
     def predict_proba(self, X: Any) -> Array:
-        """Return P(c|x)."""
+        """Return P(c|x).
+
+        >>> learner = GaussianNaiveBayes().fit([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1])
+        >>> learner.predict_proba([[2.5]]).round(4).tolist()
+        [[0.5, 0.5]]
+        """
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Any) -> Array:
@@ -156,6 +170,11 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         Args:
             n: Number of examples.
             random_state: Seed.
+
+        >>> learner = GaussianNaiveBayes().fit([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1])
+        >>> examples, classes = learner.sample(3, random_state=0)
+        >>> examples.shape, classes.shape
+        ((3, 1), (3,))
         """
         check_is_fitted(self, "classes_")
         if not whole(0)(n):

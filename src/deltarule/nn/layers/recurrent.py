@@ -96,7 +96,12 @@ class Recurrent(Module):
             self.declare("hidden_bias", (width,), initialisers.zeros())
 
     def initial_state(self, x: Tensor, shape: Shape) -> State:
-        """Return the state before the first step: zeros."""
+        """Return the state before the first step: zeros.
+
+        >>> from deltarule.tensor.functional import ones
+        >>> [s.shape for s in LSTM(2, 3).initial_state(ones((5, 2)), ())]
+        [(3,), (3,)]
+        """
         dtype = x.dtype if x.dtype.is_float else "float32"
         return tuple(
             zeros((*shape, self.hidden_size), dtype)

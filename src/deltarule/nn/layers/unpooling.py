@@ -53,7 +53,11 @@ class MaxUnpooling(Module):
         )
 
     def sizes_for(self, pooled: Shape) -> tuple[int, ...]:
-        """Return the sizes of the output: ``output_size``, or (n − 1)·stride + window − 2·padding."""
+        """Return the sizes of the output: ``output_size``, or (n − 1)·stride + window − 2·padding.
+
+        >>> MaxUnpool2d(2).sizes_for((3, 3))
+        (6, 6)
+        """
         if self.output_size is not None:
             return self.output_size
         w = self.window

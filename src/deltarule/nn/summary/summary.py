@@ -78,7 +78,13 @@ class Summary:
         return page.html(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the summary as plain data for JSON."""
+        """Return the summary as plain data for JSON.
+
+        >>> from deltarule import nn
+        >>> summary = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).summary((2,))
+        >>> summary.to_dict()["complete"]
+        True
+        """
         return {
             **asdict(self),
             "flops": self.flops,
