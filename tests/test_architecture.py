@@ -39,6 +39,9 @@ LONG_FILES = {
     "src/deltarule/data/augment.py": "one short class for every augmentation, with the random numbers that they share",
     "src/deltarule/train/monitoring/callbacks.py": "the callbacks, each with its arguments and an example",
     "src/deltarule/tensor/tensor.py": "the user's handle: one short method for each of NumPy's habits",
+    "src/deltarule/nn/module/module.py": "what users call on a model, each method with an example",
+    "src/deltarule/nn/module/tree.py": "what users call on parameters and submodules, each method with an example",
+    "src/deltarule/train/monitoring/metrics.py": "the metrics, each with its formula and an example",
 }
 
 

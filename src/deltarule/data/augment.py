@@ -66,7 +66,13 @@ class Draws:
     def uniform(
         self, n: int, low: float = 0.0, high: float = 1.0
     ) -> npt.NDArray[np.float64]:
-        """Return n numbers in [low, high)."""
+        """Return n numbers in [low, high).
+
+        >>> draws = Draws(seed=0, epoch=1, place=3)
+        >>> numbers = draws.uniform(4, 2.0, 3.0)
+        >>> bool(((numbers >= 2.0) & (numbers < 3.0)).all())
+        True
+        """
         self._next += 1
         return low + (high - low) * uniform(n, self._seed, "augment", self._next - 1)
 

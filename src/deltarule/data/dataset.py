@@ -69,7 +69,13 @@ class Dataset:
         return f"Dataset({shown(self.name)!r}: {self.task}, {size} of shape {self.input_shape}{kind})"
 
     def take(self, rows: Array) -> Dataset:
-        """Return the data set with the given rows only, in the given order."""
+        """Return the data set with the given rows only, in the given order.
+
+        >>> from deltarule import data
+        >>> digits = data.load("digits")
+        >>> digits.take(np.array([0, 2])).targets.tolist()
+        [0, 2]
+        """
         return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
 
     @property

@@ -73,18 +73,38 @@ class Bijector(metaclass=NamedArguments):
 
     @abstractmethod
     def forward(self, x: TensorLike) -> Tensor:
-        """Return T(x)."""
+        """Return T(x).
+
+        >>> from deltarule.generative import bijectors
+        >>> bijectors.Exp().forward([0.0]).tolist()
+        [1.0]
+        """
 
     @abstractmethod
     def inverse(self, y: TensorLike) -> Tensor:
-        """Return T⁻¹(y)."""
+        """Return T⁻¹(y).
+
+        >>> from deltarule.generative import bijectors
+        >>> bijectors.Exp().inverse([1.0]).tolist()
+        [0.0]
+        """
 
     @abstractmethod
     def log_det(self, x: TensorLike) -> Tensor:
-        """Return ln|det ∂T/∂x| of each element, or of each point where ``event_rank`` is 1."""
+        """Return ln|det ∂T/∂x| of each element, or of each point where ``event_rank`` is 1.
+
+        >>> from deltarule.generative import bijectors
+        >>> bijectors.Exp().log_det([0.0, 2.0]).tolist()
+        [0.0, 2.0]
+        """
 
     def contains(self, y: TensorLike) -> Tensor:
-        """Return whether each element (or point) of y is in the image of T; by default all finite numbers are."""
+        """Return whether each element (or point) of y is in the image of T; by default all finite numbers are.
+
+        >>> from deltarule.generative import bijectors
+        >>> bijectors.Exp().contains([-1.0, 1.0]).tolist()
+        [False, True]
+        """
         return abs(_numbers(y)) < math.inf
 
     def inner(self, y: TensorLike) -> Tensor:
@@ -97,11 +117,21 @@ class Bijector(metaclass=NamedArguments):
         return zeros(self.free_shape(given.shape), given.dtype)
 
     def forward_shape(self, shape: Shape) -> Shape:
-        """Return the shape of T(x) for an x of this shape."""
+        """Return the shape of T(x) for an x of this shape.
+
+        >>> from deltarule.generative import bijectors
+        >>> bijectors.StickBreaking().forward_shape((3,)), bijectors.Exp().forward_shape((3,))
+        ((4,), (3,))
+        """
         return shape
 
     def free_shape(self, shape: Shape) -> Shape:
-        """Return the shape of T⁻¹(y) for a y of this shape."""
+        """Return the shape of T⁻¹(y) for a y of this shape.
+
+        >>> from deltarule.generative import bijectors
+        >>> bijectors.StickBreaking().free_shape((4,)), bijectors.Exp().free_shape((4,))
+        ((3,), (4,))
+        """
         return shape
 
 

@@ -191,13 +191,23 @@ class Plane:
         return Plane(centre, directions[:2], description)
 
     def points(self, codes: Any) -> Array:
-        """Return the coordinates (N, 2) of codes (N, k) projected onto the plane."""
+        """Return the coordinates (N, 2) of codes (N, k) projected onto the plane.
+
+        >>> plane = Plane(np.zeros(3), np.eye(3)[:2], "first two latent variables")
+        >>> plane.points([[1.0, 2.0, 3.0]]).tolist()
+        [[1.0, 2.0]]
+        """
         return np.asarray(
             (np.asarray(codes, np.float64) - self.centre) @ self.directions.T
         )
 
     def grid(self, n: int, span: float) -> Array:
-        """Return a grid of codes (n², k) over [−span, span]², row by row from the top."""
+        """Return a grid of codes (n², k) over [−span, span]², row by row from the top.
+
+        >>> plane = Plane(np.zeros(2), np.eye(2), "latent space")
+        >>> plane.grid(2, span=1.0).tolist()
+        [[-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]]
+        """
         ticks = np.linspace(-span, span, n)
         places = np.stack([np.tile(ticks, n), np.repeat(ticks[::-1], n)], axis=1)
         return np.asarray(self.centre + places @ self.directions)

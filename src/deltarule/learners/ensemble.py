@@ -149,7 +149,13 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
     """
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Draw the bootstrap samples and fit the members."""
+        """Draw the bootstrap samples and fit the members.
+
+        >>> from deltarule.learners import KNNClassifier
+        >>> ensemble = BaggingClassifier(KNNClassifier(1), n_estimators=3, random_state=0)
+        >>> ensemble.fit([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1]).predict([[0.2], [4.8]]).tolist()
+        [0, 1]
+        """
         x, targets = validate_data(self, X, y)
         labels = encode_classes(self, targets)
         self._fit_members(x, labels, GaussianNaiveBayes(), least_values=2)
@@ -210,7 +216,13 @@ class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as ab
     """
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Draw the bootstrap samples and fit the members."""
+        """Draw the bootstrap samples and fit the members.
+
+        >>> from deltarule.learners import KNNRegressor
+        >>> ensemble = BaggingRegressor(KNNRegressor(1), n_estimators=3, random_state=0)
+        >>> ensemble.fit([[0.0], [1.0]], [2.0, 2.0]).predict([[0.5]]).tolist()
+        [2.0]
+        """
         x, targets = validate_data(self, X, y, y_numeric=True)
         self._fit_members(x, np.asarray(targets, np.float64), LinearRegression())
         means, seen = self._out_of_bag_mean(

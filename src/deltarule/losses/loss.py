@@ -137,7 +137,13 @@ class Loss(metaclass=NamedArguments):
 
     @abstractmethod
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of every example, (N,), summed or averaged over the outputs."""
+        """Return the loss of every example, (N,), summed or averaged over the outputs.
+
+        >>> from deltarule.losses import SquaredError
+        >>> from deltarule.tensor.tensor import tensor
+        >>> SquaredError().per_example(tensor([[1.0, 2.0], [0.0, 0.0]]), tensor([[0.0, 0.0], [0.0, 3.0]])).tolist()
+        [5.0, 9.0]
+        """
 
     def __call__(
         self, prediction: Any, target: Any, sample_weight: Any = None
@@ -195,7 +201,15 @@ class Loss(metaclass=NamedArguments):
         return None
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
-        """Raise ShapeError unless predictions and targets have the same shape; they are not broadcast."""
+        """Raise ShapeError unless predictions and targets have the same shape; they are not broadcast.
+
+        >>> from deltarule import dtypes
+        >>> from deltarule.losses import MeanSquaredError
+        >>> MeanSquaredError().check((8, 2), (8, 3), dtypes.FLOAT32)
+        Traceback (most recent call last):
+        deltarule.errors.ShapeError: MeanSquaredError: expected targets of the predictions' shape (8, 2), got (8, 3).
+          Give one target for every output of the model.
+        """
         del dtype
         if prediction != target:
             raise ShapeError(
@@ -206,12 +220,25 @@ class Loss(metaclass=NamedArguments):
             )
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
-        """Return the conditions on finite targets, given the shapes of outputs and targets."""
+        """Return the conditions on finite targets, given the shapes of outputs and targets.
+
+        >>> from deltarule.losses import PoissonNLL
+        >>> [requirement.expected for requirement in PoissonNLL().requirements((4,), (4,))]
+        ['counts ≥ 0']
+        """
         del prediction, target
         return ()
 
     def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise DataError unless the loss is defined for every target; ``prediction`` is the shape of the outputs."""
+        """Raise DataError unless the loss is defined for every target; ``prediction`` is the shape of the outputs.
+
+        >>> import numpy as np
+        >>> from deltarule.losses import BinaryCrossEntropy
+        >>> BinaryCrossEntropy().check_values((2,), np.array([0.0, 2.0]))
+        Traceback (most recent call last):
+        deltarule.errors.DataError: BinaryCrossEntropy targets: expected numbers in [0, 1], got 2.0 in row 1.
+          Labels -1 and 1 are for Hinge(): write (y + 1) / 2. For more classes use CrossEntropy().
+        """
         self.require_values(
             target,
             np.isfinite(target),
@@ -262,13 +289,24 @@ class Loss(metaclass=NamedArguments):
         raise DataError(where, expected=expected, got=got, hint=hint)
 
     def predict(self, output: Tensor) -> Tensor:
-        """Return the predictions: probabilities for logits, else the outputs."""
+        """Return the predictions: probabilities for logits, else the outputs.
+
+        >>> from deltarule.losses import BinaryCrossEntropy
+        >>> from deltarule.tensor.tensor import tensor
+        >>> BinaryCrossEntropy().predict(tensor([0.0])).tolist()
+        [0.5]
+        """
         if not self.expects_logits:
             return output
         return softmax(output) if self.link == "softmax" else sigmoid(output)
 
     def config(self) -> dict[str, Any]:
-        """Return the loss as plain data; ``from_config`` is the inverse."""
+        """Return the loss as plain data; ``from_config`` is the inverse.
+
+        >>> from deltarule.losses import Huber
+        >>> Huber(delta=2.0).config()
+        {'loss': 'huber', 'reduction': 'mean', 'delta': 2.0}
+        """
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {"loss": self.name, **values}
 

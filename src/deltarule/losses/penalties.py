@@ -118,7 +118,13 @@ class Penalty(metaclass=NamedArguments):
 
     @abstractmethod
     def of(self, parameter: Tensor) -> Tensor:
-        """Return the penalty of one parameter, without the strength."""
+        """Return the penalty of one parameter, without the strength.
+
+        >>> from deltarule.losses import L2
+        >>> from deltarule.tensor.tensor import tensor
+        >>> L2(strength=0.1).of(tensor([3.0, 4.0])).item()
+        25.0
+        """
 
 
 @final

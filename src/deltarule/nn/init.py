@@ -91,7 +91,11 @@ class Initializer(metaclass=NamedArguments):
     def draw(
         self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1
     ) -> Array:
-        """Return a float64 array of the given shape."""
+        """Return a float64 array of the given shape.
+
+        >>> zeros().draw((2, 3), generator(0, "weight")).shape
+        (2, 3)
+        """
 
     def values(
         self,
@@ -104,7 +108,11 @@ class Initializer(metaclass=NamedArguments):
         return self.draw(shape, random, groups).astype(dtype, copy=False)
 
     def config(self) -> dict[str, Any]:
-        """Return plain data from which ``get`` makes an equal initialiser."""
+        """Return plain data from which ``get`` makes an equal initialiser.
+
+        >>> he_normal().config()
+        {'name': 'VarianceScaling', 'scale': 2.0, 'mode': 'fan_in', 'distribution': 'normal'}
+        """
         return {"name": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # all are dataclasses
 
 

@@ -150,7 +150,12 @@ class Optimizer(metaclass=NamedArguments):
         return [clock.rate(self.learning_rate)] * count
 
     def rate_at(self, step: int) -> float:
-        """Return the learning rate at a step, counted from 0; that of the default for ``ParamGroups``."""
+        """Return the learning rate at a step, counted from 0; that of the default for ``ParamGroups``.
+
+        >>> from deltarule import optim
+        >>> optim.SGD(learning_rate=optim.StepDecay(0.1, factor=0.5, every=10)).rate_at(25)
+        0.025
+        """
         rate = self.learning_rate
         return rate.at(step) if isinstance(rate, Schedule) else float(rate)
 
@@ -159,7 +164,12 @@ class Optimizer(metaclass=NamedArguments):
         """Return the transform of gradients into steps, without clipping."""
 
     def config(self) -> dict[str, Any]:
-        """Return the optimiser as plain data; ``from_config`` is the inverse."""
+        """Return the optimiser as plain data; ``from_config`` is the inverse.
+
+        >>> from deltarule import optim
+        >>> optim.Lion(learning_rate=0.001).config()["beta2"]
+        0.99
+        """
         names = [f.name for f in fields(self) if f.init]
         values = {name: _serialized(getattr(self, name)) for name in names}
         return {"optimizer": type(self).__name__, **values}

@@ -75,10 +75,19 @@ class Schedule(metaclass=NamedArguments):
 
     @abstractmethod
     def rate(self, step: Tensor) -> Tensor | float:
-        """Return the rate at a step (an integer scalar), as a float64 scalar."""
+        """Return the rate at a step (an integer scalar), as a float64 scalar.
+
+        >>> from deltarule.tensor.tensor import tensor
+        >>> StepDecay(0.1, factor=0.5, every=10).rate(tensor(25)).item()
+        0.025
+        """
 
     def config(self) -> dict[str, Any]:
-        """Return the schedule as plain data."""
+        """Return the schedule as plain data.
+
+        >>> StepDecay(0.1, factor=0.5, every=10).config()
+        {'schedule': 'StepDecay', 'learning_rate': 0.1, 'factor': 0.5, 'every': 10}
+        """
         values = {
             k: v.config() if isinstance(v, Schedule) else v
             for k, v in vars(self).items()

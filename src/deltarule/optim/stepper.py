@@ -74,6 +74,15 @@ class Stepper:
 
         Raises:
             ArgumentError: A parameter has no gradient.
+
+        >>> from deltarule import optim
+        >>> from deltarule.tensor.tensor import parameter
+        >>> w = parameter(3.0, name="w")
+        >>> stepper = optim.Stepper(optim.SGD(learning_rate=0.1), [w])
+        >>> (w * w).backward()
+        >>> stepper.step()
+        >>> round(w.item(), 4)
+        2.4
         """
         if gradients is None:
             missing = [

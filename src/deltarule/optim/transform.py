@@ -65,7 +65,12 @@ class Clock:
         return learning_rate if self.factor is None else self.factor * learning_rate
 
     def count(self) -> Tensor:
-        """Return the step count t = 1, 2, … in float64."""
+        """Return the step count t = 1, 2, … in float64.
+
+        >>> from deltarule.tensor.tensor import tensor
+        >>> Clock(tensor(4), tensor(1.0)).count().item()
+        5.0
+        """
         return named(self.step.astype("float64") + 1.0, self.letter)
 
 

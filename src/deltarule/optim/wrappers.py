@@ -85,7 +85,13 @@ class ParamGroups(Optimizer):
         return [found[i] for i in range(count)]
 
     def group_of(self, name: str) -> str:
-        """Return the pattern of the group of a parameter, or "default"."""
+        """Return the pattern of the group of a parameter, or "default".
+
+        >>> from deltarule.optim import SGD
+        >>> groups = ParamGroups(groups={"*.bias": SGD()}, default=SGD())
+        >>> groups.group_of("0.bias"), groups.group_of("0.weight")
+        ('*.bias', 'default')
+        """
         matching = (pattern for pattern in self.groups if fnmatchcase(name, pattern))
         return next(matching, "default")
 

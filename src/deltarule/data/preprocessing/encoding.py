@@ -141,7 +141,11 @@ class LabelEncoder(Estimator):
                 )
 
     def fit(self, values: Any, y: Any = None) -> LabelEncoder:  # noqa: ARG002  # as every transformer's
-        """Learn the categories (unless their order was given); raise DataError unless ``values`` is a list of them."""
+        """Learn the categories (unless their order was given); raise DataError unless ``values`` is a list of them.
+
+        >>> LabelEncoder().fit(["cat", "dog", "cat"]).transform(["dog"]).tolist()
+        [1]
+        """
         categories = self._categories(values)
         if self.order is None:
             found = set(categories)
@@ -157,7 +161,15 @@ class LabelEncoder(Estimator):
         return self
 
     def transform(self, values: Any) -> npt.NDArray[np.int64]:
-        """Return the label of every category; raise DataError for an unknown one."""
+        """Return the label of every category; raise DataError for an unknown one.
+
+        >>> encoder = LabelEncoder().fit(["low", "high"])
+        >>> encoder.transform(["low", "high", "low"]).tolist()
+        [1, 0, 1]
+        >>> encoder.transform(["middle"])
+        Traceback (most recent call last):
+        deltarule.errors.DataError: LabelEncoder: expected one of high, low, got 'middle' in row 0.
+        """
         known = {category: i for i, category in enumerate(self.classes_)}
         labels = []
         for row, category in enumerate(self._categories(values)):
@@ -171,11 +183,20 @@ class LabelEncoder(Estimator):
         return np.array(labels, np.int64)
 
     def fit_transform(self, values: Any, y: Any = None) -> npt.NDArray[np.int64]:
-        """Learn the categories and return labels; ``y`` is ignored."""
+        """Learn the categories and return labels; ``y`` is ignored.
+
+        >>> LabelEncoder().fit_transform(["cat", "dog", "cat"]).tolist()
+        [0, 1, 0]
+        """
         return self.fit(values, y).transform(values)
 
     def inverse_transform(self, labels: Any) -> list[Any]:
-        """Return the category of every label."""
+        """Return the category of every label.
+
+        >>> encoder = LabelEncoder().fit(["cat", "dog"])
+        >>> encoder.inverse_transform([1, 0])
+        ['dog', 'cat']
+        """
         array = np.asarray(labels)
         check_labels(array, len(self.classes_), "LabelEncoder")
         return [self.classes_[i] for i in array]

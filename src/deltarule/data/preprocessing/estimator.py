@@ -25,7 +25,12 @@ class Estimator:
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002  # scikit-learn's signature
-        """Return the arguments of the constructor by name; ``deep`` has no effect."""
+        """Return the arguments of the constructor by name; ``deep`` has no effect.
+
+        >>> from deltarule import data
+        >>> data.LabelEncoder().get_params()
+        {'order': None, 'aliases': None}
+        """
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names}
 
@@ -34,6 +39,10 @@ class Estimator:
 
         Raises:
             ArgumentError: an unknown argument, or an invalid value.
+
+        >>> from deltarule import data
+        >>> data.LabelEncoder().set_params(order=["low", "high"]).get_params()
+        {'order': ['low', 'high'], 'aliases': None}
         """
         known = self.get_params()
         for name in parameters:
@@ -90,6 +99,10 @@ class Transformer(Estimator):
         Raises:
             ShapeError: Another number of ``input_features`` than in ``fit``.
             ArgumentError: Other names than in ``fit``, or the transformer is not fitted.
+
+        >>> from deltarule import data
+        >>> data.StandardScaler().fit([[1.0, 2.0], [3.0, 4.0]]).get_feature_names_out().tolist()
+        ['x0', 'x1']
         """
         n = getattr(self, "n_features_in_", None)
         if n is None:

@@ -41,7 +41,12 @@ class StandardScaler(Transformer):
         self.deviation_: Array | None = None
 
     def fit(self, X: Any, y: Any = None) -> StandardScaler:  # noqa: ARG002  # pipelines hand targets to every step
-        """Compute μ and σ over the examples (the first axis); raise DataError for NaN, infinities or no examples."""
+        """Compute μ and σ over the examples (the first axis); raise DataError for NaN, infinities or no examples.
+
+        >>> scaler = StandardScaler().fit([[1.0, 10.0], [3.0, 30.0]])
+        >>> scaler.mean_.tolist(), scaler.deviation_.tolist()
+        ([2.0, 20.0], [1.0, 10.0])
+        """
         array = check_arrays(X, where="StandardScaler")[0].astype(np.float64)
         mean, deviation = array.mean(axis=0), array.std(axis=0)
         self._learn_names(X)
@@ -50,17 +55,31 @@ class StandardScaler(Transformer):
         return self
 
     def transform(self, X: Any) -> Any:
-        """Return standardised features; raise ShapeError for another number of features than in ``fit``."""
+        """Return standardised features; raise ShapeError for another number of features than in ``fit``.
+
+        >>> scaler = StandardScaler().fit([[1.0], [3.0]])
+        >>> scaler.transform([[2.0], [5.0]]).tolist()
+        [[0.0], [3.0]]
+        """
         array, mean, deviation = self._prepared(X)
         standardised = (array.astype(np.float64) - mean) / deviation
         return self._framed(X, np.asarray(standardised, _kind(array)))
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Fit to the features and standardise them; ``y`` is ignored."""
+        """Fit to the features and standardise them; ``y`` is ignored.
+
+        >>> StandardScaler().fit_transform([[1.0], [3.0]]).tolist()
+        [[-1.0], [1.0]]
+        """
         return self.fit(X, y).transform(X)
 
     def inverse_transform(self, z: Any) -> Array:
-        """Return features in their original units, x = σz + μ."""
+        """Return features in their original units, x = σz + μ.
+
+        >>> scaler = StandardScaler().fit([[1.0], [3.0]])
+        >>> scaler.inverse_transform([[0.0], [1.0]]).tolist()
+        [[2.0], [3.0]]
+        """
         array, mean, deviation = self._prepared(z)
         return np.asarray(array.astype(np.float64) * deviation + mean, _kind(array))
 

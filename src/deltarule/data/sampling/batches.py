@@ -155,7 +155,12 @@ class DataLoader:
         return whole if self.drop_last else whole + (rest > 0)
 
     def epoch(self, number: int) -> Iterator[tuple[Array, ...]]:
-        """Yield the batches of an epoch: tuples with the rows of each array."""
+        """Yield the batches of an epoch: tuples with the rows of each array.
+
+        >>> loader = DataLoader(np.arange(4), batch_size=2, seed=0)
+        >>> [batch.tolist() for (batch,) in loader.epoch(3)] == [batch.tolist() for (batch,) in loader.epoch(3)]
+        True
+        """
         order = batches(
             self.n_samples,
             self.batch_size,

@@ -38,7 +38,11 @@ class _Folds:
         check_whole(getattr(self, "seed", 0), f"{type(self).__name__} seed")
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002  # scikit-learn gives all
-        """Return k; the arguments, which scikit-learn passes, are ignored."""
+        """Return k; the arguments, which scikit-learn passes, are ignored.
+
+        >>> KFold(4).get_n_splits()
+        4
+        """
         return self.k
 
 
@@ -97,6 +101,9 @@ class KFold(_Folds):
         """Return an iterator over (training rows, validation rows) of the folds.
 
         ``X`` is the number of rows, or the data; ``y`` and ``groups`` are ignored.
+
+        >>> [(train.tolist(), test.tolist()) for train, test in KFold(2).split([5, 6, 7, 8])]
+        [([2, 3], [0, 1]), ([0, 1], [2, 3])]
         """
         n = int(X) if isinstance(X, int | np.integer) else _count(X, "KFold")
         if n < self.k:
@@ -130,6 +137,10 @@ class StratifiedKFold(_Folds):
 
         Raises:
             DataError: A class has fewer than k examples.
+
+        >>> folds = StratifiedKFold(2).split([0, 0, 1, 1])
+        >>> [test.tolist() for _, test in folds]
+        [[1, 3], [0, 2]]
         """
         array = _named(X, y, "StratifiedKFold", "labels")
         classes, member, counts = np.unique(
@@ -169,6 +180,10 @@ class GroupKFold(_Folds):
 
         Raises:
             DataError: There are fewer than k groups, or no groups are given.
+
+        >>> folds = GroupKFold(2).split(["ann", "ann", "bob", "eve"])
+        >>> [test.tolist() for _, test in folds]
+        [[0, 1], [2, 3]]
         """
         if groups is None and y is not None:
             raise DataError(

@@ -41,7 +41,12 @@ class Annealing:
                 )
 
     def at(self, step: Tensor) -> Tensor:
-        """Return the weight at a training step, counted from 0."""
+        """Return the weight at a training step, counted from 0.
+
+        >>> from deltarule.tensor.tensor import tensor
+        >>> [Annealing(10).at(tensor(step)).item() for step in (0, 5, 20)]
+        [0.0, 0.5, 1.0]
+        """
         share = (step.astype("float32") / float(self.steps)).clip(0.0, 1.0)
         return share * (self.end - self.start) + self.start
 

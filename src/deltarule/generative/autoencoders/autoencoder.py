@@ -154,15 +154,31 @@ class Autoencoder(nn.Module):
         )
 
     def encode(self, inputs: Any) -> Array:
-        """Return the codes f(x) of all inputs."""
+        """Return the codes f(x) of all inputs.
+
+        >>> model = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4))
+        >>> model.encode(np.zeros((3, 4))).shape
+        (3, 2)
+        """
         return train.predict(self.encoder, inputs)
 
     def decode(self, codes: Any) -> Array:
-        """Return the reconstructions g(h) of all codes."""
+        """Return the reconstructions g(h) of all codes.
+
+        >>> model = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4))
+        >>> model.decode(np.zeros((3, 2))).shape
+        (3, 4)
+        """
         return train.predict(self.decoder, codes)
 
     def reconstruct(self, inputs: Any) -> Array:
-        """Return the reconstructions g(f(x)) of all inputs."""
+        """Return the reconstructions g(f(x)) of all inputs.
+
+        >>> model = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4))
+        >>> x = np.eye(4, dtype=np.float32)
+        >>> np.allclose(model.reconstruct(x), model.decode(model.encode(x)))
+        True
+        """
         return train.predict(self, inputs)
 
     def traverse(self, example: Any, axis: int, values: Sequence[float]) -> Array:
@@ -172,6 +188,10 @@ class Autoencoder(nn.Module):
             example: One example.
             axis: Index of the element.
             values: Its values.
+
+        >>> model = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4))
+        >>> model.traverse(np.zeros(4), axis=0, values=[-1.0, 0.0, 1.0]).shape
+        (3, 4)
         """
         code = self.encode(np.asarray(example)[None])
         codes = np.repeat(code, len(values), axis=0)

@@ -33,11 +33,23 @@ class Likelihood(nn.Module):
 
     @abstractmethod
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
-        """Return the log-likelihood ln p(x|z) of every example, (N,), summed over its elements."""
+        """Return the log-likelihood ln p(x|z) of every example, (N,), summed over its elements.
+
+        >>> from deltarule.generative import BernoulliLikelihood
+        >>> from deltarule.tensor.tensor import tensor
+        >>> round(BernoulliLikelihood().log_prob(tensor([[0.0, 0.0]]), tensor([[1.0, 0.0]])).item(), 4)
+        -1.3863
+        """
 
     @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
-        """Return E[x|z]."""
+        """Return E[x|z].
+
+        >>> from deltarule.generative import BernoulliLikelihood
+        >>> from deltarule.tensor.tensor import tensor
+        >>> BernoulliLikelihood().mean(tensor([[0.0, 100.0]])).tolist()
+        [[0.5, 1.0]]
+        """
 
     @abstractmethod
     def draw(self, output: Tensor, seed: int, stream: int) -> Tensor:

@@ -88,7 +88,12 @@ class Distribution(metaclass=NamedArguments):
 
     @abstractmethod
     def log_prob(self, value: TensorLike) -> Tensor:
-        """Return the log-density ln p(value): of the shape of ``value`` without event axes, broadcast."""
+        """Return the log-density ln p(value): of the shape of ``value`` without event axes, broadcast.
+
+        >>> from deltarule.generative import Normal
+        >>> round(Normal(0.0, 1.0).log_prob(0.0).item(), 4)
+        -0.9189
+        """
 
     @abstractmethod
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
@@ -111,6 +116,10 @@ class Distribution(metaclass=NamedArguments):
             seed: Seed of the random numbers.
             step: Counter within the seed, such as the training step.
             stream: Which of several independent samples of one step.
+
+        >>> from deltarule.generative import Normal
+        >>> Normal([1.0, 5.0], 1.0).sample((1000,), seed=0).numpy().mean(axis=0).round(1).tolist()
+        [1.0, 5.0]
         """
         drawn = self.draw(Noise(seed, step, stream), tuple(shape))
         return drawn.detach()
@@ -133,6 +142,13 @@ class Distribution(metaclass=NamedArguments):
 
         Raises:
             ArgumentError: A sample is no differentiable function of the parameters.
+
+        >>> from deltarule.generative import Normal
+        >>> from deltarule.tensor.tensor import parameter
+        >>> mean = parameter(0.0)
+        >>> Normal(mean, 1.0).rsample((4,), seed=0).sum().backward()
+        >>> mean.grad.item()
+        4.0
         """
         if not self.has_rsample:
             raise ArgumentError(
@@ -154,12 +170,22 @@ class Distribution(metaclass=NamedArguments):
         raise self._unknown("variance")
 
     def cdf(self, value: TensorLike) -> Tensor:
-        """Return the cumulative distribution function F(value) = P(x ≤ value) of a scalar distribution."""
+        """Return the cumulative distribution function F(value) = P(x ≤ value) of a scalar distribution.
+
+        >>> from deltarule.generative import Normal
+        >>> Normal(3.0, 2.0).cdf(3.0).item()
+        0.5
+        """
         del value
         raise self._unknown("cdf")
 
     def entropy(self) -> Tensor:
-        """Return the entropy H = −E[ln p(x)] in nats, of shape batch_shape."""
+        """Return the entropy H = −E[ln p(x)] in nats, of shape batch_shape.
+
+        >>> from deltarule.generative import Bernoulli
+        >>> round(Bernoulli.of(0.5).entropy().item(), 4)
+        0.6931
+        """
         raise self._unknown("entropy")
 
     def __repr__(self) -> str:

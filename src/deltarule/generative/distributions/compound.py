@@ -83,7 +83,13 @@ class Mixture(Distribution):
         return logsumexp(self.joint(value))
 
     def responsibilities(self, value: TensorLike) -> Tensor:
-        """Return the posterior of the component, p(k | value), (…, K), by Bayes' theorem."""
+        """Return the posterior of the component, p(k | value), (…, K), by Bayes' theorem.
+
+        >>> from deltarule.generative import Normal
+        >>> mixture = Mixture([0.0, 0.0], Normal([-1.0, 1.0], 1.0))
+        >>> mixture.responsibilities(0.0).tolist()
+        [0.5, 0.5]
+        """
         return softmax(self.joint(value))
 
     def cdf(self, value: TensorLike) -> Tensor:

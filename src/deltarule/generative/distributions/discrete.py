@@ -73,7 +73,11 @@ class Bernoulli(Elementwise):
 
     @classmethod
     def of(cls, probability: TensorLike) -> Bernoulli:
-        """Return the distribution with P(x = 1) = probability, in (0, 1)."""
+        """Return the distribution with P(x = 1) = probability, in (0, 1).
+
+        >>> Bernoulli.of([0.25, 0.5]).mean.tolist()
+        [0.25, 0.5]
+        """
         (p,) = floating(probability)
         require("Bernoulli probability", p, 0.0, 1.0)
         return cls(log(p) - log1p(-p))
@@ -162,7 +166,11 @@ class Categorical(_OverClasses):
 
     @classmethod
     def of(cls, probabilities: TensorLike) -> Categorical:
-        """Return the distribution with these probabilities (…, K), each > 0; they are normalized to sum to 1."""
+        """Return the distribution with these probabilities (…, K), each > 0; they are normalized to sum to 1.
+
+        >>> round(Categorical.of([0.2, 0.8]).log_prob(1).item(), 4)
+        -0.2231
+        """
         (p,) = floating(probabilities)
         require("Categorical probabilities", p, 0.0)
         return cls(log(p))

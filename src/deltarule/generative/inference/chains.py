@@ -240,14 +240,24 @@ class Chains:
         }
 
     def r_hat(self) -> dict[str, float]:
-        """Return the largest rank-normalized R̂ of the elements of each variable; NaN if one of them is."""
+        """Return the largest rank-normalized R̂ of the elements of each variable; NaN if one of them is.
+
+        >>> draws = np.random.default_rng(0).normal(size=(4, 250))
+        >>> bool(Chains({"x": draws}, {}).r_hat()["x"] < 1.01)
+        True
+        """
         return {
             name: float(np.max([rank_r_hat(one) for one in self._each(name).values()]))
             for name in self.draws
         }
 
     def effective_sample_size(self, kind: Kind = "bulk") -> dict[str, float]:
-        """Return the smallest effective sample size of the elements of each variable."""
+        """Return the smallest effective sample size of the elements of each variable.
+
+        >>> draws = np.random.default_rng(0).normal(size=(4, 250))
+        >>> bool(Chains({"x": draws}, {}).effective_sample_size()["x"] > 800)
+        True
+        """
 
         def smallest(name: str) -> float:
             elements = self._each(name).values()
@@ -256,14 +266,25 @@ class Chains:
         return {name: smallest(name) for name in self.draws}
 
     def flat(self) -> dict[str, Array]:
-        """Return the draws of all chains together, (chains·draws, *shape)."""
+        """Return the draws of all chains together, (chains·draws, *shape).
+
+        >>> draws = np.arange(6.0).reshape(2, 3)
+        >>> Chains({"x": draws}, {}).flat()["x"].tolist()
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+        """
         return {
             name: values.reshape(-1, *values.shape[2:])
             for name, values in self.draws.items()
         }
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Return mean, standard deviation, quantiles, R̂ and effective sample sizes (bulk, tail) of every element."""
+        """Return mean, standard deviation, quantiles, R̂ and effective sample sizes (bulk, tail) of every element.
+
+        >>> draws = np.random.default_rng(0).normal(size=(4, 250))
+        >>> summary = Chains({"x": draws}, {}).summary()
+        >>> sorted(summary["x"])[:3]
+        ['5%', '50%', '95%']
+        """
         rows = summary_rows(self.flat())
         for name in self.draws:
             for place, one in self._each(name).items():
@@ -278,6 +299,10 @@ class Chains:
         """Return {"posterior": draws, "sample_stats": stats} for ArviZ, each array (chain, draw, *shape).
 
         ``arviz.from_dict(**chains.to_dict())``; from ArviZ 1.0 on ``arviz.from_dict(chains.to_dict())``.
+
+        >>> draws = np.zeros((2, 3))
+        >>> Chains({"x": draws}, {}).to_dict()["posterior"]["x"].shape
+        (2, 3)
         """
         return {"posterior": dict(self.draws), "sample_stats": dict(self.stats)}
 

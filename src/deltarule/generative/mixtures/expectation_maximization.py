@@ -143,6 +143,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         Raises:
             DataError: A component has collapsed onto a point or a plane, or squares of X overflow.
             ValueError: Fewer examples than components, or X is rejected by scikit-learn.
+
+        >>> mixture = GaussianMixture(2, random_state=0).fit([[0.0], [0.1], [5.0], [5.1]])
+        >>> np.sort(mixture.means_.ravel()).round(2).tolist()
+        [0.05, 5.05]
         """
         del y
         check_parameters(self, type(self).__init__)
@@ -279,11 +283,22 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return float(self.score_samples(X).mean())
 
     def predict_proba(self, X: Any) -> Array:
-        """Return the responsibilities p(k | x), (N, K)."""
+        """Return the responsibilities p(k | x), (N, K).
+
+        >>> mixture = GaussianMixture(2, random_state=0).fit([[0.0], [0.1], [5.0], [5.1]])
+        >>> mixture.predict_proba([[0.0], [5.0]]).max(axis=1).round(4).tolist()
+        [1.0, 1.0]
+        """
         return np.asarray(softmax(self._joint(X), axis=1))
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable component of every example."""
+        """Return the most probable component of every example.
+
+        >>> mixture = GaussianMixture(2, random_state=0).fit([[0.0], [0.1], [5.0], [5.1]])
+        >>> first, second = mixture.predict([[0.05], [5.05]])
+        >>> bool(first != second)
+        True
+        """
         return np.asarray(self._joint(X).argmax(axis=1))
 
     def fit_predict(self, X: Any, y: Any = None) -> Array:
@@ -291,7 +306,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return self.fit(X, y).predict(X)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
-        """Return new examples (n, d) and their components, drawn with ``random_state``."""
+        """Return new examples (n, d) and their components, drawn with ``random_state``.
+
+        >>> mixture = GaussianMixture(2, random_state=0).fit([[0.0], [0.1], [5.0], [5.1]])
+        >>> examples, components = mixture.sample(3)
+        >>> examples.shape, components.shape
+        ((3, 1), (3,))
+        """
         check_is_fitted(self)
         if (
             isinstance(n_samples, bool)
@@ -334,7 +355,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return int(k - 1 + k * d + spread[self._mixture.kind])
 
     def bic(self, X: Any) -> float:
-        """Return the Bayesian information criterion −2 ln p(X) + n_parameters·ln N; lower is better (Schwarz 1978)."""
+        """Return the Bayesian information criterion −2 ln p(X) + n_parameters·ln N; lower is better (Schwarz 1978).
+
+        >>> x = [[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]]
+        >>> one, two = (GaussianMixture(k, random_state=0).fit(x) for k in (1, 2))
+        >>> two.bic(x) < one.bic(x)
+        True
+        """
         scores = self.score_samples(X)
         return float(-2 * scores.sum() + self.n_parameters() * math.log(len(scores)))
 

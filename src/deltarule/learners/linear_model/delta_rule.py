@@ -102,7 +102,11 @@ class Perceptron(BinaryClassifier):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Run epochs over the data until one has no mistakes."""
+        """Run epochs over the data until one has no mistakes.
+
+        >>> Perceptron().fit([[-1.0], [2.0]], ["no", "yes"]).predict([[3.0]]).tolist()
+        ['yes']
+        """
         with unless_diverged(self):
             return self._learn(*self._all(X, y))
 
@@ -141,7 +145,12 @@ class Perceptron(BinaryClassifier):
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Self:
-        """Make one pass over a chunk and append its mistakes to ``mistakes_``. The first call needs ``classes``."""
+        """Make one pass over a chunk and append its mistakes to ``mistakes_``. The first call needs ``classes``.
+
+        >>> learner = Perceptron().partial_fit([[2.0]], ["yes"], classes=["no", "yes"])
+        >>> learner.partial_fit([[-1.0]], ["no"]).predict([[3.0], [-3.0]]).tolist()
+        ['yes', 'no']
+        """
         with unless_diverged(self):
             rule = self._rule(*self._part(X, y, classes, sample_weight))
             self.mistakes_ = [
@@ -348,7 +357,12 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
         return self.alpha / mass
 
     def predict_proba(self, X: Any) -> Array:
-        """Return P(class|x), columns ordered as ``classes_``."""
+        """Return P(class|x), columns ordered as ``classes_``.
+
+        >>> learner = LogisticRegression(alpha=1.0).fit([[-1.0], [1.0]], [0, 1])
+        >>> learner.predict_proba([[0.0]]).round(4).tolist()
+        [[0.5, 0.5]]
+        """
         positive = meaning(self._loss(), self.decision_function(X))
         return np.stack([1 - positive, positive], axis=1)
 

@@ -66,6 +66,10 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
             y: Targets (N,) or (N, targets).
             sample_weight: One weight ≥ 0 per example; weight 2 equals the example
                 twice.
+
+        >>> learner = LinearRegression().fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+        >>> learner.coef_.round(6).tolist(), round(float(learner.intercept_), 6)
+        ([2.0], 1.0)
         """
         self._check()
         x, targets = checked_fit(
@@ -86,6 +90,10 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Add a chunk: the solution is that for all chunks together, up to rounding; after ``fit`` it restarts.
 
         Only Σw, the means and a factorisation of the centred (x, y) are stored.
+
+        >>> learner = LinearRegression().partial_fit([[0.0], [1.0]], [1.0, 3.0])
+        >>> learner.partial_fit([[2.0]], [5.0]).predict([[3.0]]).round(6).tolist()
+        [7.0]
         """
         self._check()
         first = getattr(self, "_seen", None) is None
@@ -142,7 +150,12 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         return tags
 
     def predict(self, X: Any) -> Array:
-        """Return ŷ = xᵀθ + b, (N,) or (N, targets) like y."""
+        """Return ŷ = xᵀθ + b, (N,) or (N, targets) like y.
+
+        >>> learner = LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
+        >>> learner.predict([[2.0]]).round(6).tolist()
+        [5.0]
+        """
         return np.asarray(
             safe_sparse_dot(checked_predict(self, X, sparse=True), self.coef_.T)
             + self.intercept_

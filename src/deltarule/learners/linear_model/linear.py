@@ -158,12 +158,23 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         )
 
     def decision_function(self, X: Any) -> Array:
-        """Return the scores (N, K); for two classes the difference (N,) of the second to the first."""
+        """Return the scores (N, K); for two classes the difference (N,) of the second to the first.
+
+        >>> from deltarule.learners import Perceptron
+        >>> learner = Perceptron().fit([[-1.0], [2.0]], ["no", "yes"])
+        >>> (learner.decision_function([[-2.0], [2.0]]) > 0).tolist()
+        [False, True]
+        """
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X: Any) -> Array:
-        """Return the class of the highest score; the first of ties."""
+        """Return the class of the highest score; the first of ties.
+
+        >>> from deltarule.learners import Perceptron
+        >>> Perceptron().fit([[-1.0], [2.0]], ["no", "yes"]).predict([[-3.0]]).tolist()
+        ['no']
+        """
         best = self._scores(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 

@@ -67,7 +67,12 @@ class SoftmaxRegression(PenalisedClassifier):
         return 0.5
 
     def predict_proba(self, X: Any) -> Array:
-        """Return softmax(Wx + b), (N, K)."""
+        """Return softmax(Wx + b), (N, K).
+
+        >>> learner = SoftmaxRegression().fit([[-1.0], [1.0]], ["a", "b"])
+        >>> learner.predict_proba([[0.0]]).round(4).tolist()
+        [[0.5, 0.5]]
+        """
         return meaning(self._loss(), self._scores(X))
 
     def predict_log_proba(self, X: Any) -> Array:

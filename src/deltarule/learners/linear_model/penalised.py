@@ -49,6 +49,10 @@ class PenalisedClassifier(LinearClassifier):
             y: Labels (N,).
             sample_weight: One weight ≥ 0 per example; weight 2 equals the example
                 twice.
+
+        >>> from deltarule.learners import LinearSVM
+        >>> LinearSVM().fit([[-1.0], [1.0]], ["left", "right"]).predict([[0.5]]).tolist()
+        ['right']
         """
         with unless_diverged(self):
             x, labels, weights = self._examples(X, y, sample_weight)

@@ -103,7 +103,12 @@ class RunningStatistics:
         return self
 
     def variance(self, correction: int = 0) -> Numbers:
-        """Return S/(n − correction): biased for 0, unbiased for 1; raise DataError for too few examples."""
+        """Return S/(n − correction): biased for 0, unbiased for 1; raise DataError for too few examples.
+
+        >>> statistics = RunningStatistics().update_many([1.0, 2.0, 3.0])
+        >>> float(statistics.variance(correction=1))
+        1.0
+        """
         if not isinstance(correction, int | float | np.number):
             raise ArgumentError(
                 "variance correction",
@@ -117,7 +122,11 @@ class RunningStatistics:
         return np.asarray(self.scatter / (self.n - correction))
 
     def deviation(self, correction: int = 0) -> Numbers:
-        """Return the standard deviation, the square root of the variance."""
+        """Return the standard deviation, the square root of the variance.
+
+        >>> float(RunningStatistics().update_many([1.0, 3.0]).deviation())
+        1.0
+        """
         return np.asarray(np.sqrt(self.variance(correction)))
 
     def _checked(self, x: Numbers) -> Numbers:

@@ -136,7 +136,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
-        """Compute and return the embedding (N, n_components)."""
+        """Compute and return the embedding (N, n_components).
+
+        >>> x = np.random.default_rng(0).normal(size=(12, 4))
+        >>> TSNE(perplexity=3, max_iter=10, random_state=0).fit_transform(x).shape
+        (12, 2)
+        """
         del y
         x = np.asarray(
             validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)

@@ -256,7 +256,12 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return layout.read()
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
-        """Compute and return the embedding (N, n_components)."""
+        """Compute and return the embedding (N, n_components).
+
+        >>> x = np.random.default_rng(0).normal(size=(12, 4))
+        >>> UMAP(n_neighbors=4, n_epochs=5, random_state=0).fit_transform(x).shape
+        (12, 2)
+        """
         return self.fit(X, y).embedding_
 
     def transform(self, X: Any) -> Array:

@@ -132,6 +132,10 @@ class PCA(Projection):
             ArgumentError: Invalid parameters.
             ValueError: More components than examples or features.
             DataError: Numbers whose squares overflow.
+
+        >>> pca = PCA(1).fit([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+        >>> np.abs(pca.components_).round(4).tolist(), pca.mean_.tolist()
+        ([[0.7071, 0.7071]], [1.0, 1.0])
         """
         del y
         x = self._checked(X, reset=True, ensure_min_samples=2, accept_sparse="csr")
@@ -278,7 +282,12 @@ class PCA(Projection):
         self.noise_variance_ = max(0.0, rest) / others if others else 0.0
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Add a chunk to those since the last ``fit``; only mean and scatter matrix are stored."""
+        """Add a chunk to those since the last ``fit``; only mean and scatter matrix are stored.
+
+        >>> pca = PCA(1).partial_fit([[0.0, 0.0], [1.0, 1.0]]).partial_fit([[2.0, 2.0]])
+        >>> pca.mean_.tolist()
+        [1.0, 1.0]
+        """
         del y
         seen = getattr(self, "_seen", None)
         x = np.asarray(self._checked(X, reset=seen is None), np.float64)
@@ -301,7 +310,12 @@ class PCA(Projection):
         return self
 
     def transform(self, X: Any) -> Array:
-        """Return the scores W(x − μ), (N, k), of unit variance with ``whiten``."""
+        """Return the scores W(x − μ), (N, k), of unit variance with ``whiten``.
+
+        >>> pca = PCA(1).fit([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+        >>> np.abs(pca.transform([[2.0, 2.0]])).round(4).tolist()
+        [[1.4142]]
+        """
         x = self._checked(X, reset=False, accept_sparse="csr")
         if sparse.issparse(x):
             scores = x @ self.components_.T - self.mean_ @ self.components_.T
@@ -310,7 +324,13 @@ class PCA(Projection):
         return np.asarray(scores / self._scales() if self.whiten else scores)
 
     def inverse_transform(self, X: Any) -> Array:
-        """Return Wᵀz + μ, the projection of x on the principal subspace."""
+        """Return Wᵀz + μ, the projection of x on the principal subspace.
+
+        >>> x = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+        >>> pca = PCA(1).fit(x)
+        >>> np.allclose(pca.inverse_transform(pca.transform(x)), x)
+        True
+        """
         check_is_fitted(self)
         scores = coded(self, X, len(self.components_))
         return np.asarray(
@@ -381,7 +401,12 @@ class PCA(Projection):
         return np.asarray(-0.5 * (squares + log_det + d * np.log(2 * np.pi)))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of ln p(x) over the examples."""
+        """Return the mean of ln p(x) over the examples.
+
+        >>> pca = PCA(1).fit([[0.0, 0.1], [1.0, 1.0], [2.0, 1.9], [3.0, 3.1]])
+        >>> pca.score([[1.0, 1.0]]) > pca.score([[1.0, 3.0]])
+        True
+        """
         del y
         return float(self.score_samples(X).mean())
 

@@ -123,7 +123,13 @@ class FastICA(Projection):
         return w
 
     def transform(self, X: Any) -> Array:
-        """Return the sources W(x − μ), (N, k)."""
+        """Return the sources W(x − μ), (N, k).
+
+        >>> x = np.random.default_rng(0).uniform(size=(50, 2)) @ [[1.0, 0.5], [0.2, 1.0]]
+        >>> ica = FastICA(2, random_state=0).fit(x)
+        >>> np.allclose(ica.inverse_transform(ica.transform(x)), x)
+        True
+        """
         return np.asarray(
             (self._checked(X, reset=False) - self.mean_) @ self.components_.T
         )

@@ -198,6 +198,12 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         Raises:
             ArgumentError: An invalid estimator or scorer; no candidate could be fitted.
             ValueError: Data that no learner accepts.
+
+        >>> from deltarule.learners import MLPClassifier
+        >>> learner = MLPClassifier((), epochs=2, random_state=0, device="reference")
+        >>> search = NetworkSearchCV(learner, {"learning_rate": [0.01, 0.1]}, cv=2)
+        >>> len(search.fit([[-1.0], [1.0], [-2.0], [2.0]], [0, 1, 0, 1]).cv_results_["params"])
+        2
         """
         base = self._base()
         measures = self._checked(base)

@@ -173,6 +173,11 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         Raises:
             ArgumentError: k is no integer from 1 to the number of training examples
                 (less one without X).
+
+        >>> learner = KNNClassifier(2).fit([[0.0], [1.0], [5.0]], [0, 0, 1])
+        >>> distances, indices = learner.kneighbors([[0.25]])
+        >>> distances.tolist(), indices.tolist()
+        ([[0.25, 0.75]], [[0, 1]])
         """
         check_is_fitted(self)
         k, limit = (
@@ -264,7 +269,11 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     @abstractmethod
     def predict(self, X: Any) -> Array:
-        """Return the predictions from the neighbours."""
+        """Return the predictions from the neighbours.
+
+        >>> KNNClassifier(1).fit([[0.0], [1.0]], ["left", "right"]).predict([[0.2], [0.9]]).tolist()
+        ['left', 'right']
+        """
 
 
 @final
@@ -293,7 +302,12 @@ class KNNClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # as ab
     """
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Store the examples."""
+        """Store the examples.
+
+        >>> learner = KNNClassifier(1).fit([[0.0], [1.0]], ["left", "right"])
+        >>> learner.predict([[0.9]]).tolist()
+        ['right']
+        """
         x, targets = self._checked(X, y)
         if targets.ndim == 2 and targets.shape[1] == 1:
             targets = column_or_1d(targets, warn=True)
@@ -324,7 +338,12 @@ class KNNClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # as ab
         ]
 
     def predict_proba(self, X: Any) -> Any:
-        """Return the fraction of votes of each class, (N, K); a list of such arrays for several columns of y."""
+        """Return the fraction of votes of each class, (N, K); a list of such arrays for several columns of y.
+
+        >>> learner = KNNClassifier(3).fit([[0.0], [1.0], [2.0]], [0, 0, 1])
+        >>> learner.predict_proba([[1.0]]).round(4).tolist()
+        [[0.6667, 0.3333]]
+        """
         shares = self._shares(X)
         return shares if self.outputs_2d_ else shares[0]
 
@@ -377,7 +396,11 @@ class KNNRegressor(RegressorMixin, _Neighbors):  # type: ignore[misc]  # as abov
     """
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Store the examples."""
+        """Store the examples.
+
+        >>> KNNRegressor(2).fit([[0.0], [1.0], [5.0]], [1.0, 3.0, 9.0]).predict([[0.4]]).tolist()
+        [2.0]
+        """
         x, targets = self._checked(X, y, y_numeric=True)
         self.targets_ = targets.astype(np.float64)
         self._store(x)

@@ -160,6 +160,10 @@ class AutoencoderTransformer(
             sample_weight: One weight ≥ 0 per example; weight 2 equals the example
                 twice. Penalties (Ω, ``alpha``) are not weighted.
             validation_data: Further X, evaluated after each epoch.
+
+        >>> learner = AutoencoderTransformer(1, epochs=1, random_state=0, device="reference")
+        >>> learner.fit([[0.0, 0.0], [1.0, 1.0]]).transform([[2.0, 2.0]]).shape
+        (1, 1)
         """
         del y
         goes_on = self._goes_on()

@@ -111,6 +111,11 @@ class ClassifierNetwork(ClassifierMixin, TrainingParameters, Network):  # type: 
             validation_data: (X, y), evaluated after each epoch. Without it,
                 ``early_stopping`` holds out the fraction ``validation_fraction`` of the
                 examples, stratified by class, with their weights.
+
+        >>> from deltarule.learners import MLPClassifier
+        >>> learner = MLPClassifier((), learning_rate=0.5, epochs=30, random_state=0, device="reference")
+        >>> learner.fit([[-1.0], [1.0]], ["left", "right"]).predict([[0.8]]).tolist()
+        ['right']
         """
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 
@@ -205,7 +210,13 @@ class ClassifierNetwork(ClassifierMixin, TrainingParameters, Network):  # type: 
         return self._outputs(self._features(X, reset=False)[0])
 
     def decision_function(self, X: Any) -> Array:
-        """Return the scores (N, K); for two classes one score (N,), positive for the second class."""
+        """Return the scores (N, K); for two classes one score (N,), positive for the second class.
+
+        >>> from deltarule.learners import MLPClassifier
+        >>> learner = MLPClassifier((), learning_rate=0.5, epochs=30, random_state=0, device="reference")
+        >>> (learner.fit([[-1.0], [1.0]], [0, 1]).decision_function([[-2.0], [2.0]]) > 0).tolist()
+        [False, True]
+        """
         scores = self._scores(X)
         if self._multilabel_ or scores.shape[1] > 2:
             return scores
@@ -221,7 +232,13 @@ class ClassifierNetwork(ClassifierMixin, TrainingParameters, Network):  # type: 
         return 0.0 if self._loss.link == "sign" or self._loss.expects_logits else 0.5
 
     def predict(self, X: Any) -> Array:
-        """Return the class of the highest score (the first of ties), or indicators for multilabel targets."""
+        """Return the class of the highest score (the first of ties), or indicators for multilabel targets.
+
+        >>> from deltarule.learners import MLPClassifier
+        >>> learner = MLPClassifier((), learning_rate=0.5, epochs=30, random_state=0, device="reference")
+        >>> learner.fit([[-1.0], [1.0]], ["no", "yes"]).predict([[-2.0], [2.0]]).tolist()
+        ['no', 'yes']
+        """
         scores = self._scores(X)
         if self._multilabel_:
             return (scores > self._threshold).astype(np.int64)

@@ -47,6 +47,10 @@ class _NetworkRegressor(RegressorMixin, TrainingParameters, Network):  # type: i
             validation_data: (X, y), evaluated after each epoch. Without it,
                 ``early_stopping`` holds out the fraction ``validation_fraction`` of the
                 examples, with their weights.
+
+        >>> learner = MLPRegressor((), optimizer="sgd", learning_rate=0.3, epochs=50, device="reference")
+        >>> learner.fit([[0.0], [1.0]], [1.0, 3.0]).predict([[0.5]]).round(2).tolist()
+        [2.0]
         """
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 

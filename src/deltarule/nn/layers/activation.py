@@ -78,7 +78,11 @@ class Activation(Module):
         return LayerCost(flops=count(output))
 
     def initializer(self) -> Initializer:
-        """Return the initialiser of weights that feed this activation: Xavier, unless it is a rectifier."""
+        """Return the initialiser of weights that feed this activation: Xavier, unless it is a rectifier.
+
+        >>> ReLU().initializer().config()["scale"]
+        2.0
+        """
         return initialisers.xavier_uniform()
 
     def label(self) -> str:

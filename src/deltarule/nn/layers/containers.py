@@ -105,7 +105,12 @@ class Sequential(Container):
         return x
 
     def flat(self) -> list[Module]:
-        """Return the layers, with nested Sequentials flattened."""
+        """Return the layers, with nested Sequentials flattened.
+
+        >>> from deltarule.nn import Linear, ReLU
+        >>> Sequential(Sequential(Linear(2, 3), ReLU()), Linear(3, 1)).flat()
+        [Linear(2→3), ReLU, Linear(3→1)]
+        """
         inner = (
             [layer] if not isinstance(layer, Sequential) else layer.flat()
             for layer in self._layers.values()
@@ -306,7 +311,14 @@ class Heads(Container):
         return concatenate([head(x) for head in self.heads.values()], axis=-1)
 
     def apart(self, x: TensorLike) -> dict[str, Tensor]:
-        """Return the output of each head by name."""
+        """Return the output of each head by name.
+
+        >>> from deltarule.nn import Linear
+        >>> from deltarule.tensor.functional import ones
+        >>> heads = Heads(price=Linear(4, 1), kind=Linear(4, 3))
+        >>> {name: y.shape for name, y in heads.apart(ones((2, 4))).items()}
+        {'price': (2, 1), 'kind': (2, 3)}
+        """
         return {name: head(x) for name, head in self.heads.items()}
 
     def example_rank(self) -> int | None:

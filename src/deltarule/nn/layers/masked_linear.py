@@ -161,7 +161,12 @@ class MaskedLinear(Module):
         return np.asarray(values[self.mask])
 
     def matrix(self) -> Tensor:
-        """Return W (out_features, in_features) with exact zeros for absent edges."""
+        """Return W (out_features, in_features) with exact zeros for absent edges.
+
+        >>> layer = MaskedLinear([[1, 0], [1, 1]], init="zeros")
+        >>> layer.matrix().tolist()
+        [[0.0, 0.0], [0.0, 0.0]]
+        """
         if self.mask.all():
             return self.weight
         flat = build.scatter_add(self._edges.node, self.weight.node, 0, self.mask.size)
@@ -172,7 +177,11 @@ class MaskedLinear(Module):
         return self.matrix() if name == "weight" else weight
 
     def biases(self) -> Tensor | None:
-        """Return b (out_features,) with exact zeros for units without a bias; None if no unit has one."""
+        """Return b (out_features,) with exact zeros for units without a bias; None if no unit has one.
+
+        >>> MaskedLinear([[1, 0], [1, 1]], bias=[True, False]).biases().tolist()
+        [0.0, 0.0]
+        """
         if not any(self.has_bias):
             return None
         if all(self.has_bias):
@@ -182,7 +191,13 @@ class MaskedLinear(Module):
         )
 
     def assign_matrix(self, values: Any) -> None:
-        """Assign the weights from a matrix (out, in); raises ArgumentError unless it is 0 where there is no edge."""
+        """Assign the weights from a matrix (out, in); raises ArgumentError unless it is 0 where there is no edge.
+
+        >>> layer = MaskedLinear([[1, 0], [1, 1]])
+        >>> layer.assign_matrix([[2.0, 0.0], [3.0, 4.0]])
+        >>> layer.weight.tolist()
+        [2.0, 3.0, 4.0]
+        """
         matrix = np.asarray(values)
         misfit = matrix.shape != self.mask.shape
         if misfit or np.any(matrix[~self.mask]):

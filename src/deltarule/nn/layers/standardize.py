@@ -37,7 +37,12 @@ class Standardize(Module):
         self.deviation = tensor(np.ones(n_features, np.float32), name="deviation")
 
     def learn(self, data: Any) -> Standardize:
-        """Compute mean and (biased) deviation of each feature over all other axes; a constant feature keeps σ = 1."""
+        """Compute mean and (biased) deviation of each feature over all other axes; a constant feature keeps σ = 1.
+
+        >>> layer = Standardize(1).learn([[1.0], [3.0]])
+        >>> layer([[3.0]]).tolist()
+        [[1.0]]
+        """
         array = np.asarray(data)
         self._require_features(array.shape)
         scaler = StandardScaler().fit(array.reshape(-1, self.n_features))

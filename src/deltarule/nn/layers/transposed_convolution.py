@@ -97,7 +97,11 @@ class TransposedConvolution(Module):
         )
 
     def output_size(self, sizes: Shape) -> tuple[int, ...]:
-        """Return s(n − 1) + d(k − 1) + 1 − 2p + o for each axis."""
+        """Return s(n − 1) + d(k − 1) + 1 − 2p + o for each axis.
+
+        >>> ConvTranspose2d(1, 1, kernel_size=4, stride=2, padding=1).output_size((7, 7))
+        (14, 14)
+        """
         return tuple(
             s * (int(n) - 1) + d * (k - 1) + 1 - 2 * p + o
             for n, k, s, p, o, d in zip(

@@ -87,6 +87,10 @@ class Module(Tree):
 
         The arguments of a built-in layer are the attributes with the names of the constructor's parameters, or with
         those of ``argument_attributes``.
+
+        >>> from deltarule import nn
+        >>> nn.Dropout(0.25).arguments()
+        {'drop_probability': 0.25, 'scale_in': 'training'}
         """
         if not is_built_in(type(self)):
             return None
@@ -98,6 +102,10 @@ class Module(Tree):
         Args:
             inputs: Shape of the (first) input, without the batch axis.
             output: Shape of the output, without the batch axis.
+
+        >>> from deltarule import nn
+        >>> nn.Linear(2, 3).layer_cost((2,), (3,)).parameters
+        '2·3 + 3'
         """
         return LayerCost(flops=None)
 
@@ -119,15 +127,30 @@ class Module(Tree):
             type.__setattr__(cls, "layer_cost", vars(cls)["account"])
 
     def example_rank(self) -> int | None:
-        """Return the number of axes of one example (an input with one more is a batch), or None if any is accepted."""
+        """Return the number of axes of one example (an input with one more is a batch), or None if any is accepted.
+
+        >>> from deltarule import nn
+        >>> nn.Conv2d(1, 8, kernel_size=3).example_rank()
+        3
+        """
         return None
 
     def input_dtype(self) -> DType | None:
-        """Return the element type that the input must have (integers for an embedding), or None if any is accepted."""
+        """Return the element type that the input must have (integers for an embedding), or None if any is accepted.
+
+        >>> from deltarule import nn
+        >>> nn.Embedding(10, 4).input_dtype(), nn.Linear(2, 3).input_dtype()
+        (int64, None)
+        """
         return None
 
     def label(self) -> str:
-        """Return the short form of the layer in summaries and errors."""
+        """Return the short form of the layer in summaries and errors.
+
+        >>> from deltarule import nn
+        >>> nn.Conv2d(1, 8, kernel_size=3).label()
+        'Conv2d(1→8, 3×3)'
+        """
         return type(self).__name__
 
     def named_children(self) -> list[tuple[str, Module]]:
@@ -184,6 +207,11 @@ class Module(Tree):
             mode: "training" or "inference".
             seed: Seed of random layers.
             step: Step counter of random layers.
+
+        >>> from deltarule import nn
+        >>> from deltarule.tensor.functional import ones
+        >>> nn.Dropout(0.5).apply(ones((2, 3)), mode="inference").output.tolist()
+        [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
         """
         record = self.record(seed, step)
         with effects.record_assignments(self, training=mode == "training") as seen:
@@ -350,6 +378,20 @@ class Module(Tree):
         The loss is kept as ``last_loss``, for ``evaluate`` and ``predict_proba``; the
         history as ``last_history``. The arguments and errors are those of
         ``deltarule.train.fit``.
+
+        >>> from deltarule import nn, optim
+        >>> model = nn.Linear(1, 1)
+        >>> history = model.fit(
+        ...     [[0.0], [1.0], [2.0]],
+        ...     [[1.0], [3.0], [5.0]],
+        ...     loss="mean_squared_error",
+        ...     optimizer=optim.SGD(learning_rate=0.3),
+        ...     epochs=60,
+        ...     device="reference",
+        ...     verbose=0,
+        ... )
+        >>> model.weight.numpy().round(2).tolist(), model.bias.numpy().round(2).tolist()
+        ([[2.0]], [1.0])
         """
         self._own.loss = losses.get(loss)
         self._own.history = train.fit(
@@ -392,7 +434,13 @@ class Module(Tree):
         threads: int | None = None,
         sample_weight: Any = None,
     ) -> dict[str, float]:
-        """Return loss (by default that of the last ``fit``) and metrics in inference mode; see ``train.evaluate``."""
+        """Return loss (by default that of the last ``fit``) and metrics in inference mode; see ``train.evaluate``.
+
+        >>> from deltarule import nn
+        >>> model = nn.Linear(2, 1, init="zeros")
+        >>> model.evaluate([[1.0, 2.0]], [[3.0]], loss="mean_squared_error", device="reference")
+        {'loss': 9.0}
+        """
         resolved = self._loss_or_last("evaluate", loss)
         return train.evaluate(
             self,
@@ -414,7 +462,12 @@ class Module(Tree):
         device: str = "cpu",
         threads: int | None = None,
     ) -> Array:
-        """Return the outputs for all inputs in inference mode: scores if the loss takes scores."""
+        """Return the outputs for all inputs in inference mode: scores if the loss takes scores.
+
+        >>> from deltarule import nn
+        >>> nn.Linear(2, 3, init="zeros").predict([[1.0, 2.0]], device="reference").tolist()
+        [[0.0, 0.0, 0.0]]
+        """
         return train.predict(self, inputs, batch_size, device, threads=threads)
 
     @names_arguments
@@ -426,7 +479,13 @@ class Module(Tree):
         device: str = "cpu",
         threads: int | None = None,
     ) -> Array:
-        """Return probabilities: the softmax or sigmoid implied by the loss of the last ``fit`` (or by ``loss``)."""
+        """Return probabilities: the softmax or sigmoid implied by the loss of the last ``fit`` (or by ``loss``).
+
+        >>> from deltarule import nn
+        >>> model = nn.Linear(2, 4, init="zeros")
+        >>> model.predict_proba([[1.0, 2.0]], loss="cross_entropy", device="reference").tolist()
+        [[0.25, 0.25, 0.25, 0.25]]
+        """
         resolved = self._loss_or_last("predict_proba", loss)
         return train.predict(
             self, inputs, batch_size, device, loss=resolved, threads=threads
@@ -447,7 +506,16 @@ class Module(Tree):
     # ---------------------------------------------------------------- printing and saving
 
     def save(self, path: str | Path) -> None:
-        """Write the model to one file, atomically; ``dr.load(path)`` loads it."""
+        """Write the model to one file, atomically; ``dr.load(path)`` loads it.
+
+        >>> import tempfile
+        >>> import deltarule as dr
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     dr.nn.Linear(2, 3).save(f"{folder}/model.safetensors")
+        ...     model = dr.load(f"{folder}/model.safetensors")
+        >>> model
+        Linear(2→3)
+        """
         document.write(self, path)
 
     def config(self) -> dict[str, Any] | None:
@@ -466,7 +534,12 @@ class Module(Tree):
 
     @classmethod
     def from_config(cls, children: dict[str, Any], arguments: dict[str, Any]) -> Module:
-        """Return the module of a ``config``: its submodules by name, and its constructor arguments."""
+        """Return the module of a ``config``: its submodules by name, and its constructor arguments.
+
+        >>> from deltarule import nn
+        >>> nn.Linear.from_config({}, {"in_features": 2, "out_features": 3})
+        Linear(2→3)
+        """
         known = with_current_names(signature(cls.__init__).parameters, arguments)
         module: Module = cls(**children, **known)
         return module

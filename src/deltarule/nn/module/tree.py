@@ -188,7 +188,12 @@ class Tree(metaclass=NamedArguments):
                 yield from _tensors_and_modules_in(value, name)
 
     def named_children(self) -> Sequence[tuple[str, Tree]]:
-        """Return the direct submodules by name (``blocks.0`` for those in a list)."""
+        """Return the direct submodules by name (``blocks.0`` for those in a list).
+
+        >>> from deltarule import nn
+        >>> nn.Sequential(first=nn.Linear(2, 3), second=nn.ReLU()).named_children()
+        [('first', Linear(2→3)), ('second', ReLU)]
+        """
         found: list[tuple[str, Tree]] = []
         for name, value in list(self.__dict__.items()):
             if name != "_own":
@@ -200,7 +205,13 @@ class Tree(metaclass=NamedArguments):
         return found
 
     def named_modules(self, prefix: str = "") -> Sequence[tuple[str, Tree]]:
-        """Return this module ("") and all submodules, each once, by path."""
+        """Return this module ("") and all submodules, each once, by path.
+
+        >>> from deltarule import nn
+        >>> model = nn.Sequential(nn.Sequential(nn.Linear(2, 3)), nn.ReLU())
+        >>> [name for name, _ in model.named_modules()]
+        ['', '0', '0.0', '1']
+        """
         self._name_children()
         found = list(_unique(self._walk(prefix)))
         for _, module in found:
@@ -215,7 +226,12 @@ class Tree(metaclass=NamedArguments):
             yield from child._walk(f"{prefix}.{name}" if prefix else name)
 
     def own_tensors(self) -> list[tuple[str, Tensor]]:
-        """Return the tensors that are attributes of this module itself: parameters and state."""
+        """Return the tensors that are attributes of this module itself: parameters and state.
+
+        >>> from deltarule import nn
+        >>> [name for name, _ in nn.Sequential(nn.Linear(2, 3)).own_tensors()]
+        []
+        """
         return [
             (name, item)
             for name, item in self._named_attributes()
@@ -235,7 +251,13 @@ class Tree(metaclass=NamedArguments):
     def named_parameters(
         self, *, include_frozen: bool = False
     ) -> list[tuple[str, Tensor]]:
-        """Return the trainable parameters (with ``include_frozen`` also the frozen ones) by name, each once."""
+        """Return the trainable parameters (with ``include_frozen`` also the frozen ones) by name, each once.
+
+        >>> from deltarule import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        >>> [(name, p.shape) for name, p in model.named_parameters()]
+        [('0.weight', (3, 2)), ('0.bias', (3,))]
+        """
         return [
             (path, item)
             for path, owner, name, item in self._tensors()
@@ -243,7 +265,14 @@ class Tree(metaclass=NamedArguments):
         ]
 
     def named_frozen(self) -> list[tuple[str, Tensor]]:
-        """Return the frozen parameters by name."""
+        """Return the frozen parameters by name.
+
+        >>> from deltarule import nn
+        >>> model = nn.Linear(2, 3)
+        >>> model.freeze("weight")
+        >>> [name for name, _ in model.named_frozen()]
+        ['weight']
+        """
         return [
             (path, item)
             for path, owner, name, item in self._tensors()
@@ -257,7 +286,12 @@ class Tree(metaclass=NamedArguments):
         return weight
 
     def named_matrices(self) -> list[tuple[str, Tensor]]:
-        """Return the trainable parameters by name, with zeros for absent edges (for penalties on rows)."""
+        """Return the trainable parameters by name, with zeros for absent edges (for penalties on rows).
+
+        >>> from deltarule import nn
+        >>> [(name, matrix.shape) for name, matrix in nn.MaskedLinear([[1, 0], [1, 1]]).named_matrices()]
+        [('weight', (2, 2)), ('bias', (2,))]
+        """
         return [
             (path, owner.as_matrix(name, item))
             for path, owner, name, item in self._tensors()
@@ -266,13 +300,24 @@ class Tree(metaclass=NamedArguments):
 
     @checks_flags
     def parameters(self, *, include_frozen: bool = False) -> list[Tensor]:
-        """Return the trainable parameters (with ``include_frozen`` also the frozen ones)."""
+        """Return the trainable parameters (with ``include_frozen`` also the frozen ones).
+
+        >>> from deltarule import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        >>> sum(p.size for p in model.parameters())
+        13
+        """
         return [
             item for _, item in self.named_parameters(include_frozen=include_frozen)
         ]
 
     def named_state(self) -> list[tuple[str, Tensor]]:
-        """Return the tensors that are saved but not trained, such as running statistics, by name."""
+        """Return the tensors that are saved but not trained, such as running statistics, by name.
+
+        >>> from deltarule import nn
+        >>> [name for name, _ in nn.BatchNorm(4).named_state()]
+        ['running_mean', 'running_variance']
+        """
         return [
             (path, item)
             for path, _, name, item in self._tensors()
@@ -280,7 +325,12 @@ class Tree(metaclass=NamedArguments):
         ]
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of this module's own parameters, without initializing any."""
+        """Return the shapes of this module's own parameters, without initializing any.
+
+        >>> from deltarule import nn
+        >>> nn.Linear(2, 3).parameter_shapes()
+        {'weight': (3, 2), 'bias': (3,)}
+        """
         own = self._own
         shapes = {
             name: own.declared[name].shape
@@ -337,6 +387,12 @@ class Tree(metaclass=NamedArguments):
         """Freeze parameters by name or pattern (``"0"``, ``"encoder.*"``, ``"*.bias"``); all of them by default.
 
         A module whose parameters are all frozen keeps its running statistics, too.
+
+        >>> from deltarule import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        >>> model.freeze("0")
+        >>> [name for name, _ in model.named_parameters()]
+        ['1.weight', '1.bias']
         """
         freezing.freeze(self, names, frozen=True)
 
@@ -359,7 +415,15 @@ class Tree(metaclass=NamedArguments):
         self._own.still = frozen and not self.parameters(include_frozen=True)
 
     def unfreeze(self, *names: str) -> None:
-        """Make parameters trainable again by name or pattern; all of them by default."""
+        """Make parameters trainable again by name or pattern; all of them by default.
+
+        >>> from deltarule import nn
+        >>> model = nn.Linear(2, 3)
+        >>> model.freeze("*")
+        >>> model.unfreeze("bias")
+        >>> [name for name, _ in model.named_parameters()]
+        ['bias']
+        """
         freezing.freeze(self, names, frozen=False)
 
     def initialize(self, seed: int = DEFAULT_SEED) -> None:
@@ -382,13 +446,26 @@ class Tree(metaclass=NamedArguments):
             module.restart()
 
     def restart(self) -> None:
-        """Initialize this module's own parameters again; layers with running statistics reset those, too."""
+        """Initialize this module's own parameters again; layers with running statistics reset those, too.
+
+        >>> from deltarule import nn
+        >>> layer = nn.Linear(1, 1, init="zeros")
+        >>> layer.weight.assign([[5.0]])
+        >>> layer.restart()
+        >>> layer.weight.tolist()
+        [[0.0]]
+        """
         for name in self._own.declared:
             if name not in self._own.pending:
                 getattr(self, name).assign(self._initial_values(name))
 
     def astype(self, dtype: str | DType) -> Self:
-        """Convert all floating-point parameters and state in place (new tensors replace them); return self."""
+        """Convert all floating-point parameters and state in place (new tensors replace them); return self.
+
+        >>> from deltarule import nn
+        >>> nn.Linear(2, 3).astype("float64").weight.dtype
+        float64
+        """
         kind = dtypes.dtype(dtype)
         if not kind.is_float:
             raise DTypeError(
@@ -407,11 +484,21 @@ class Tree(metaclass=NamedArguments):
         return self
 
     def state_dict(self) -> dict[str, Array]:
-        """Return copies of all parameters and state by name."""
+        """Return copies of all parameters and state by name.
+
+        >>> from deltarule import nn
+        >>> {name: array.shape for name, array in nn.Linear(2, 3).state_dict().items()}
+        {'weight': (3, 2), 'bias': (3,)}
+        """
         return {path: item.numpy() for path, item in self.named_tensors()}
 
     def named_tensors(self) -> list[tuple[str, Tensor]]:
-        """Return all parameters, frozen or not, and state by name."""
+        """Return all parameters, frozen or not, and state by name.
+
+        >>> from deltarule import nn
+        >>> [name for name, _ in nn.BatchNorm(4).named_tensors()]
+        ['scale', 'shift', 'running_mean', 'running_variance']
+        """
         return [
             (p, item)
             for p, _, name, item in self._tensors()
@@ -425,6 +512,12 @@ class Tree(metaclass=NamedArguments):
         Raises ArgumentError that lists missing and unexpected entries and wrong shapes;
         with ``strict=False`` missing and unexpected names are ignored, wrong shapes
         never.
+
+        >>> from deltarule import nn
+        >>> first, second = nn.Linear(2, 3, seed=0), nn.Linear(2, 3, seed=1)
+        >>> second.load_state_dict(first.state_dict())
+        >>> bool((first.weight.numpy() == second.weight.numpy()).all())
+        True
         """
         state_dict.load(self, values, strict=strict)
 

@@ -104,7 +104,18 @@ class Callback(metaclass=NamedArguments):
         """Called after every multiple of ``every`` steps."""
 
     def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
-        """Called after each epoch (counted from 1) with its loss and metrics."""
+        """Called after each epoch (counted from 1) with its loss and metrics.
+
+        >>> from deltarule import nn
+        >>> class Print(Callback):
+        ...     def on_epoch_end(self, session, epoch, logs):
+        ...         print(epoch, sorted(logs))
+        >>> model = nn.Linear(1, 1)
+        >>> options = {"epochs": 2, "device": "reference", "verbose": 0}
+        >>> _ = model.fit([[0.0]], [[1.0]], loss="mean_squared_error", callbacks=[Print()], **options)
+        1 ['learning_rate', 'loss', 'samples_per_second', 'seconds']
+        2 ['learning_rate', 'loss', 'samples_per_second', 'seconds']
+        """
 
     def on_consistent(self, session: Any, last: bool) -> None:
         """Called after ``on_epoch_end`` of all callbacks, and once after ``on_train_end`` of all callbacks."""
@@ -125,7 +136,12 @@ class Callback(metaclass=NamedArguments):
         return False
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings, as plain data, that must be equal when a run is resumed."""
+        """Return the settings, as plain data, that must be equal when a run is resumed.
+
+        >>> from deltarule.train import EarlyStopping
+        >>> EarlyStopping(patience=3).settings()["patience"]
+        3
+        """
         return {}
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:

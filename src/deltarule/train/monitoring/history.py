@@ -121,12 +121,26 @@ class History:
         return draw_on(axes, self.epochs, name, self.best_epoch)
 
     def report(self, path: str | Path, title: str = "Training run") -> Path:
-        """Write an HTML report with curves, values and times to one self-contained file; return its path."""
+        """Write an HTML report with curves, values and times to one self-contained file; return its path.
+
+        >>> import tempfile
+        >>> from deltarule import nn
+        >>> model = nn.Linear(1, 1)
+        >>> _ = model.fit([[0.0], [1.0]], [[1.0], [3.0]], loss="mean_squared_error", device="reference", verbose=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.last_history.report(f"{folder}/run.html").name
+        'run.html'
+        """
         write_atomically(path, history_page(self.to_dict(), title).encode())
         return Path(path)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the history as plain data; ``from_dict`` is the inverse."""
+        """Return the history as plain data; ``from_dict`` is the inverse.
+
+        >>> history = History()
+        >>> History.from_dict(history.to_dict()) == history
+        True
+        """
         return asdict(self)
 
     @staticmethod

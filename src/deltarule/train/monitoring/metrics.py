@@ -47,10 +47,20 @@ class Metric(metaclass=NamedArguments):
 
     @abstractmethod
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return the totals of one batch: scalars that are summed over batches."""
+        """Return the totals of one batch: scalars that are summed over batches.
+
+        >>> from deltarule.tensor.tensor import tensor
+        >>> [t.item() for t in Accuracy().totals(tensor([[0.1, 0.9], [0.8, 0.2]]), tensor([1, 1]))]
+        [1.0]
+        """
 
     def value(self, totals: Sequence[float], n: int) -> float:
-        """Return the metric from the sums of the totals over n examples; by default the mean."""
+        """Return the metric from the sums of the totals over n examples; by default the mean.
+
+        >>> from deltarule.train.monitoring.metrics import Accuracy
+        >>> Accuracy().value([3.0], 4)
+        0.75
+        """
         return totals[0] / n
 
     def per_batch(self, prediction: Tensor, target: Tensor) -> Tensor:
