@@ -433,8 +433,8 @@ def test_identities_of_matrix_calculus():
         (algebra.trace(build.matmul(A, B)), A, "Bᵀ"),
         (build.matmul(x, y), x, "y"),
         (build.matmul(x, x), x, "2x"),
-        (build.log_determinant(A), A, "(Aᵀ)⁻¹"),
-        (build.divide(build.sum_over(build.exp(x)), total), x, "eˣ/(Σ x) − L/(Σ x)"),
+        (build.log_determinant(A), A, "A⁻ᵀ"),
+        (build.divide(build.sum_over(build.exp(x)), total), x, "(eˣ − L)/(Σ x)"),
         (algebra.norm(A, "fro"), A, "A/L"),  # L is the norm itself
         (f.logsumexp(x, axis=0), x, "softmax(x)"),
         (build.sum_over(build.multiply(algebra.outer(x, y), A)), x, "Ay"),

@@ -7,6 +7,7 @@ import math
 import pytest
 
 import deltarule as dr
+from deltarule import nn
 from deltarule.dtypes import FLOAT64
 from deltarule.explain.formula.algebra import multiply, number, power
 from deltarule.explain.formula.constants import constant
@@ -63,3 +64,115 @@ def test_a_gradient_keeps_the_root_of_the_loss() -> None:
     assert dr.derive((x @ x) / 2**0.5, wrt=x).gradient("x") == "√2 x"
     gauss = dr.log(s * math.sqrt(2 * math.pi)) + (mu - 1) ** 2 / (2 * s**2)
     assert dr.derive(gauss, wrt=s).gradient("s") == "1/s − (μ − 1)²/s³"
+
+
+def rayleigh() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    A, x = real("A", 3, 3), real("x", 3)
+    return (x @ A @ x) / (x @ x), [x]
+
+
+def trace_of_four() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    A, B, X = real("A", 3, 3), real("B", 4, 4), real("X", 3, 4)
+    return dr.linalg.trace(X.T @ A @ X @ B), [X]
+
+
+def logarithm_of_a_gram_determinant() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    A = real("A", 3, 3)
+    return dr.linalg.logdet(A @ A.T), [A]
+
+
+def generalised_least_squares() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    X, w, y, M = real("X", 5, 3), real("w", 3), real("y", 5), real("M", 5, 5)
+    r = X @ w - y
+    return 0.5 * (r @ (M @ r)), [w]
+
+
+def weighted_by_an_inverse() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    X, w, y, C = real("X", 5, 3), real("w", 3), real("y", 5), real("C", 5, 5)
+    r = X @ w - y
+    return r @ dr.linalg.solve(C, r), [w]
+
+
+def quadratic_form_of_an_inverse() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    A, b = real("A", 3, 3), real("b", 3)
+    return b @ dr.linalg.solve(A, b), [A]
+
+
+def divergence_of_gaussians() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    m, n, S, T = real("m", 3), real("n", 3), real("S", 3, 3), real("T", 3, 3)
+    d = n - m
+    scatter = dr.linalg.trace(dr.linalg.solve(T, S)) + d @ dr.linalg.solve(T, d)
+    logarithms = dr.linalg.logdet(T) - dr.linalg.logdet(S)
+    return 0.5 * (scatter - 3 + logarithms), [m, S, T]
+
+
+def factorisation() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    U, V, R = real("U", 4, 2), real("V", 5, 2), real("R", 4, 5)
+    return ((R - U @ V.T) ** 2).sum() / 2, [U, V]
+
+
+def quadratic_form_of_a_gram_matrix() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    A, x = real("A", 4, 3), real("x", 4)
+    return x @ (A @ A.T) @ x, [x, A]
+
+
+def mixture() -> tuple[dr.Tensor, list[dr.Tensor]]:
+    x, p, m, s = real("x"), real("p", 3), real("m", 3), real("s", 3)
+    exponent = nn.log_softmax(p) - s - 0.5 * ((x - m) / dr.exp(s)) ** 2
+    return -dr.logsumexp(exponent), [p]
+
+
+CLOSED = {
+    rayleigh: {"x": "((A + Aᵀ)x − 2Lx)/(xᵀx)"},
+    trace_of_four: {"X": "AXB + AᵀXBᵀ"},
+    logarithm_of_a_gram_determinant: {"A": "2A⁻ᵀ"},
+    generalised_least_squares: {"w": "½Xᵀ(M + Mᵀ)u₁"},
+    weighted_by_an_inverse: {"w": "Xᵀ(C⁻¹ + C⁻ᵀ)u₁"},
+    quadratic_form_of_an_inverse: {"A": "−A⁻ᵀbbᵀA⁻ᵀ"},
+    divergence_of_gaussians: {
+        "m": "−½(T⁻¹ + T⁻ᵀ)u₁",
+        "S": "½(T⁻ᵀ − S⁻ᵀ)",
+        "T": "½(T⁻ᵀ − T⁻ᵀ(u₁u₁ᵀ + Sᵀ)T⁻ᵀ)",
+    },
+    factorisation: {"U": "(UVᵀ − R)V", "V": "(UVᵀ − R)ᵀU"},
+    quadratic_form_of_a_gram_matrix: {"x": "2 AAᵀx", "A": "2 xxᵀA"},
+    mixture: {"p": "softmax(p) − softmax(u₁)"},
+}
+
+
+@pytest.mark.parametrize("problem", CLOSED, ids=lambda problem: problem.__name__)
+def test_closed_forms_are_those_of_a_textbook(problem) -> None:
+    loss, variables = problem()
+    derivation = dr.derive(loss, wrt=variables)
+    found = {name: derivation.gradient(name) for name in CLOSED[problem]}
+    assert found == CLOSED[problem]
+    assert derivation.check(points=5), str(derivation.check(points=5))
+
+
+def test_every_step_is_shown_on_request_under_the_same_names() -> None:
+    loss, variables = generalised_least_squares()
+    short, every = (
+        dr.derive(loss, wrt=variables, detail=detail) for detail in ("steps", "every")
+    )
+    assert [line.name for line in short.forward] == ["u_1", "L"]
+    known = {line.name: line.node for line in every.forward}
+    assert len(known) > 2
+    assert all(known[line.name] is line.node for line in short.forward)
+    assert every.check(points=5)
+
+
+def test_constant_derivatives_are_written_where_they_are_used() -> None:
+    w, X, y = real("w", 3), real("X", 6, 3), real("y", 6)
+    loss = 0.5 * (w @ w) + dr.maximum(0, 1 - y * (X @ w)).mean()
+    derivation = dr.derive(loss, wrt=w)
+    lines = {line.name for line in derivation.steps}
+    assert lines == {"z_1", "w"}
+    assert derivation.check(points=5)
+
+
+def test_multiples_of_scores_are_one_line() -> None:
+    Q, K, Y = real("Q", 4, 2), real("K", 5, 2), real("Y", 4, 5)
+    loss = ((nn.softmax(Q @ K.T / 2**0.5) - Y) ** 2).sum()
+    page = str(dr.derive(loss, wrt=[Q, K]))
+    assert "Z₁ = QKᵀ/√2" in page
+    assert "Δ₁K/√2" in page

@@ -19,6 +19,7 @@ from deltarule.explain.derivation.signals import (
 from deltarule.explain.formula.from_graph import Translator
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.patterns import auxiliaries, recognised
+from deltarule.explain.formula.simplify import simplified
 from deltarule.explain.formula.term import (
     Matmul,
     Sum,
@@ -27,6 +28,7 @@ from deltarule.explain.formula.term import (
     cost,
     is_number,
     matrix_shape,
+    symbols,
 )
 from deltarule.grad.reverse import Backpropagation, backpropagate
 from deltarule.graph import build
@@ -104,7 +106,11 @@ class Deriver:
         self._translator = Translator()
         named = input_names(loss, wrt, names)
         self._first = style.first
-        self._signals = forward_signals(loss, wrt, named, style)
+        self._signals = [
+            signal
+            for signal in forward_signals(loss, wrt, named, style)
+            if detail == "every" or not signal.intermediate
+        ]
         self.result = Derived(
             loss, self._signals[-1].name, tuple(wrt), named, layout, detail
         )
@@ -169,7 +175,7 @@ class Deriver:
         )
 
     def _write_signal(self, signal: Signal) -> None:
-        term = self._translator.term(signal.node, opened=True)
+        term = simplified(self._translator.term(signal.node, opened=True))
         line = Line(
             "forward", 0, signal.name, signal.node, signal.node, term, signal.node.shape
         )
@@ -285,7 +291,9 @@ class Deriver:
         self, node: Node, name: str, delta: str | None, wanted: bool
     ) -> None:
         cotangent = self._gradient(node)
-        term = self._translator.term(cotangent)
+        term = simplified(self._translator.term(cotangent))
+        if not (wanted or symbols(term) or self.result.detail == "every"):
+            return  # a constant such as 1/m or I is written where it is used
         if isinstance(term, Symbol):
             delta = None
         elif delta is None and not wanted and cost(term) > _SHORT:
@@ -331,7 +339,7 @@ class Deriver:
             if _written_size(gradient, self._translator.named) > _LONGEST:
                 continue
             name = self.result.names[node]
-            term = self._translator.term(gradient)
+            term = simplified(self._translator.term(gradient))
             number = len(self.result.closed) + 1
             self.result.closed.append(
                 Line(

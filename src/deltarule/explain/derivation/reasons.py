@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deltarule.explain.derivation.signals import peel
 from deltarule.grad.reverse import Backpropagation, BackwardStep
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
@@ -22,12 +23,17 @@ _FAINT = frozenset(
         "multiply gate switches",
         "sum over the repetitions",
         "quotient rule",
+        "constant factor",
     }
 )
 
 
-def _is_plain(rule: str) -> bool:
-    return rule == "add gate distributes"
+_PRIORITY = {"quotient rule": 0, "constant factor": 2, "add gate distributes": 3}
+
+
+def _priority(rule: str) -> int:
+    """Return the place of a rule among those that explain little: the lower, the more it explains."""
+    return _PRIORITY.get(rule, 1)
 
 
 _WORDED = {
@@ -54,14 +60,35 @@ _CONVOLUTIONS = {
 
 
 def _is_square(node: Node) -> bool:
-    """Whether a node is x · x."""
+    """Whether a node is x · x or xᵀx."""
+    if node.op is Op.MATMUL and node.shape == (1, 1):
+        return peel(node.sources[0]) is peel(node.sources[1])
     return node.op is Op.MULTIPLY and node.sources[0] is node.sources[1]
+
+
+def _has_constant_factor(step: BackwardStep) -> bool:
+    """Whether a node is a constant times, or over a constant, the operand that receives."""
+    others = [source for source in step.node.sources if source is not step.source]
+    constant = len(others) == 1 and peel(others[0]).op is Op.CONSTANT
+    return constant and (
+        step.node.op is Op.MULTIPLY or step.source is step.node.sources[0]
+    )
+
+
+def _is_diagonal(condition: Node) -> bool:
+    """Whether a condition selects the diagonal of a matrix, as a trace does."""
+    ramps = [peel(source) for source in condition.sources]
+    return condition.op is Op.EQUAL and all(ramp.op is Op.IOTA for ramp in ramps)
 
 
 def _rule(step: BackwardStep) -> str:
     """Return the textbook's name of a step."""
     if _is_square(step.node):
         return "power rule"
+    if step.node.op in {Op.MULTIPLY, Op.DIVIDE} and _has_constant_factor(step):
+        return "constant factor"
+    if step.node.op is Op.WHERE and _is_diagonal(step.node.sources[0]):
+        return "∂ tr(AX)/∂X = Aᵀ"
     if step.rule in {"convolution", "transposed convolution"}:
         return _CONVOLUTIONS.get(step.contribution.op, step.rule)
     return _WORDED.get(step.rule, step.rule)
@@ -99,7 +126,7 @@ class Reasons:
             dict.fromkeys(_rule(step) for step in steps if step.rule not in _SILENT)
         )
         strong = [rule for rule in rules if rule not in _FAINT]
-        shown = strong[:2] or sorted(rules, key=_is_plain)[:1]
+        shown = strong[:2] or sorted(rules, key=_priority)[:1]
         if not strong and "sum over the repetitions" in rules:
             shown = ["sum over the repetitions"]
         if outer and shown and shown[0] in _FAINT:

@@ -17,6 +17,7 @@ _CONTINUES = frozenset(
 )
 _MOVES = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.CAST, Op.STOP_GRADIENT})
 _BENDS = frozenset({Op.TANH, Op.MAXIMUM, Op.MINIMUM, Op.MAX, Op.WHERE})
+_TRANSCENDENTAL = frozenset({Op.EXP, Op.LOG, Op.SIN, Op.COS, Op.ERF, Op.ABS})
 _INLINE = frozenset({"euclidean_norm", "squared_error", "logsumexp", "weighted"})
 _UNITS = frozenset(
     {
@@ -49,12 +50,16 @@ _LOSSES = frozenset(
 
 @dataclass(frozen=True)
 class Signal:
-    """A named node of the forward pass; ``kind``: affine, activation, output, plain, loss."""
+    """A named node of the forward pass; ``kind``: affine, activation, output, plain, loss.
+
+    An ``intermediate`` signal has a line only where every step is shown.
+    """
 
     node: Node
     name: str
     kind: str
     layer: int
+    intermediate: bool = False
 
 
 def peel(node: Node) -> Node:
@@ -106,11 +111,18 @@ def forward_signals(
         for n in bent - linear
         if n.op in {Op.ADD, Op.MULTIPLY, Op.DIVIDE, Op.SUBTRACT}
     }
+    summed = {  # u of LSE(u), whose gradient is softmax(u)
+        n.sources[0]
+        for n in order
+        if n.op is Op.CALL and n.attributes["function"] == "logsumexp"
+    } & varying
     chosen: dict[Node, str] = {}
     for node in order:
         if node.op in LEAVES or node is loss:
             continue
         kind = _kind(node, readers, linear, varying)
+        if kind is None and node in summed and not names.get(node):
+            kind = "plain"
         if kind is None and (
             node in names or (node in predictions and node in varying)
         ):
@@ -118,9 +130,9 @@ def forward_signals(
         if kind:
             chosen.setdefault(_narrowest(node) if kind == "affine" else node, kind)
     chosen.pop(loss, None)
-    return _named(
-        loss, wrt, [(n, chosen[n]) for n in order if n in chosen], names, style
-    )
+    found = [(n, chosen[n]) for n in order if n in chosen]
+    between = intermediates(loss, wrt, found, names, readers)
+    return _named(loss, wrt, found, names, style, between)
 
 
 def auxiliary_outputs(loss: Node) -> dict[Node, str]:
@@ -263,12 +275,64 @@ def _narrowest(node: Node) -> Node:
 # ---------------------------------------------------------------- names
 
 
+def intermediates(
+    loss: Node,
+    wrt: Sequence[Node],
+    chosen: Sequence[tuple[Node, str]],
+    names: Mapping[Node, str],
+    readers: Mapping[Node, list[Node]],
+) -> set[Node]:
+    """Return the signals that a textbook writes inside the next line.
+
+    A multiple of an affine result (QKᵀ/√d), the square of a norm, a transpose of a named matrix; and in a loss that is
+    matrix algebra alone, without an activation, every product that is used once (XᵀAXB).
+    """
+    taken = {str(n.attributes["name"]) for n in readers if n.op is Op.INPUT}
+    output = _output(loss, wrt, list(chosen), taken | set(names.values()), names)
+    above = set(readers) if output is None else dependents(list(readers), [output])
+    bent = any(
+        n.op in _TRANSCENDENTAL and any(s != 1 for s in n.shape) for n in readers
+    )
+    plain = not bent and not any(kind == "activation" for _, kind in chosen)
+    plain = plain and not auxiliary_outputs(loss)
+    found: set[Node] = set()
+    for node, _ in chosen:
+        if node in names or node in wrt or node is output:
+            continue
+        reading = _real_readers(node, readers)
+        once = len(reading) == 1
+        inside = once and _is_multiple(reading[0], node, chosen)
+        moved = node.op in _MOVES and peel(node) in names
+        product = plain and once and node.rank <= 2 and node in above
+        if inside or moved or product or _is_square_of(node):
+            found.add(node)
+    return found
+
+
+def _is_multiple(reader: Node, node: Node, chosen: Sequence[tuple[Node, str]]) -> bool:
+    """Whether a signal is a constant times another."""
+    if reader.op not in {Op.MULTIPLY, Op.DIVIDE} or (reader, "affine") not in chosen:
+        return False
+    others = [s for s in reader.sources if peel(s) is not peel(node)]
+    return len(others) == 1 and peel(others[0]).op is Op.CONSTANT
+
+
+def _is_square_of(node: Node) -> bool:
+    """Whether a signal is xᵀx."""
+    if node.op in _MOVES:
+        node = peel(node)
+    sources = [peel(source) for source in node.sources]
+    number = all(size == 1 for size in node.shape)
+    return node.op is Op.MATMUL and number and sources[0] is sources[1]
+
+
 def _named(
     loss: Node,
     wrt: Sequence[Node],
     chosen: list[tuple[Node, str]],
     names: Mapping[Node, str],
     style: Style,
+    between: Collection[Node],
 ) -> list[Signal]:
     taken = {
         str(n.attributes["name"]) for n in topological([loss]) if n.op is Op.INPUT
@@ -277,7 +341,8 @@ def _named(
     signals: list[Signal] = []
     output = _output(loss, wrt, chosen, taken, names)
     plain = 0
-    for node, kind in chosen:
+    # numbers go to the lines of a textbook first, so that a name means the same whether or not every step is shown
+    for node, kind in sorted(chosen, key=lambda pair: pair[0] in between):
         layer += kind == "affine"
         letter = {"affine": style.affine, "activation": style.activation, "plain": "u"}[
             kind
@@ -286,7 +351,9 @@ def _named(
             letter = "M"
         if node.op is Op.CALL:
             letter = _LETTERS.get(node.attributes["function"], letter)
-        letter = letter[0].upper() + letter[1:] if node.rank >= 2 else letter
+        column = node.op is Op.SOLVE and node.shape[-1] == 1
+        matrix = node.rank >= 2 and not column
+        letter = letter[0].upper() + letter[1:] if matrix else letter
         if kind == "plain":
             plain += 1
         index = (
@@ -300,7 +367,10 @@ def _named(
         if name is None or (node not in names and name in taken):
             name = _free(letter, index, taken)
         taken.add(name)
-        signals.append(Signal(node, name, "output" if node is output else kind, layer))
+        kind = "output" if node is output else kind
+        signals.append(Signal(node, name, kind, layer, node in between))
+    order = {node: place for place, (node, _) in enumerate(chosen)}
+    signals.sort(key=lambda signal: order[signal.node])
     final = names.get(loss) or ("L" if "L" not in taken else "J")
     return [*signals, Signal(loss, final, "loss", layer)]
 

@@ -21,6 +21,7 @@ from deltarule.explain.formula.coefficients import (
     unwrapped,
 )
 from deltarule.explain.formula.constants import root_of_number, with_one_root
+from deltarule.explain.formula.inverses import cancel, inverse_of_atom, is_symmetric
 from deltarule.explain.formula.term import (
     Coefficient,
     Diagonal,
@@ -46,6 +47,7 @@ __all__ = [
     "exact",
     "expanded",
     "factors_of",
+    "inverse",
     "is_constant",
     "is_identity",
     "lifted",
@@ -117,7 +119,10 @@ def _summands(term: Term) -> tuple[Term, ...]:
         return term.terms
     if isinstance(term, Product) and len(term.factors) == 1:
         factor, exponent = term.factors[0]
-        if isinstance(factor, Sum) and exponent == 1 and factor.shape == term.shape:
+        same = factor.shape == term.shape or (
+            is_number(factor.shape) and is_number(term.shape)
+        )
+        if isinstance(factor, Sum) and exponent == 1 and same:
             return tuple(scale(term.coefficient, part) for part in factor.terms)
     return (term,)
 
@@ -414,16 +419,12 @@ def transpose(term: Term) -> Term:
     turned = (term.shape[1], term.shape[0])
     if isinstance(term, Transpose):
         return term.body
-    if isinstance(term, Diagonal):
+    if isinstance(term, Diagonal) or is_symmetric(term):
         return term
     if isinstance(term, Sum):
-        if not any(
-            isinstance(split(part)[1], (Matmul, Transpose)) for part in term.terms
-        ):
-            return Transpose(term, turned)
-        return Sum(
-            tuple(transpose(lifted(part, term.shape)) for part in term.terms), turned
-        )
+        parts = tuple(transpose(lifted(part, term.shape)) for part in term.terms)
+        pushed, kept = Sum(parts, turned), Transpose(term, turned)
+        return kept if cost(kept) <= cost(pushed) else pushed
     if isinstance(term, Matmul):
         return Matmul(
             tuple(transpose(factor) for factor in reversed(term.factors)), turned
@@ -462,8 +463,13 @@ def matmul(*terms: Term) -> Term:
                 Product(split(term)[0] if split(term)[0] != 1 else _ONE, (), ())
             )
         elif isinstance(term, Product):
-            scalars = tuple((f, e) for f, e in term.factors if f.shape == ())
-            inner = tuple((f, e) for f, e in term.factors if f.shape != ())
+            whole = is_number(term.shape)  # a vector of one entry stays a factor
+            scalars = tuple(
+                (f, e)
+                for f, e in term.factors
+                if f.shape == () or (is_number(f.shape) and not whole)
+            )
+            inner = tuple(pair for pair in term.factors if pair not in scalars)
             if scalars or term.coefficient != 1:
                 outside.append(Product(term.coefficient, scalars, ()))
             plain = unwrapped(Product(_ONE, inner, term.shape))
@@ -492,6 +498,26 @@ def matmul(*terms: Term) -> Term:
     return multiply(*outside, body) if outside else body
 
 
+def inverse(term: Term) -> Term:
+    """Return the inverse of a square matrix."""
+    if is_number(term.shape):
+        return power(term, Fraction(-1))
+    if isinstance(term, Diagonal):
+        return diagonal(power(term.body, Fraction(-1)))
+    square = isinstance(term, Matmul) and all(
+        factor.shape == term.shape for factor in term.factors
+    )
+    if isinstance(term, Matmul) and square:
+        return matmul(*(inverse(factor) for factor in reversed(term.factors)))
+    if isinstance(term, Product):
+        scalars = tuple((f, e) for f, e in term.factors if is_number(f.shape))
+        arrays = [(f, e) for f, e in term.factors if not is_number(f.shape)]
+        if len(arrays) == 1 and arrays[0][1] == 1:
+            front = Product(term.coefficient, scalars, ())
+            return multiply(power(front, Fraction(-1)), inverse(arrays[0][0]))
+    return inverse_of_atom(term)
+
+
 def is_identity(term: Term) -> bool:
     """Whether a term is the identity matrix."""
     return isinstance(term, Diagonal) and is_constant(term.body, 1)
@@ -512,6 +538,9 @@ def _contracted(chain: list[Term]) -> list[Term]:
         for one, other in ((left, right), (right, left)):
             if is_identity(one):
                 return _contracted([*chain[:i], other, *chain[i + 2 :]])
+        if cancel(left, right):
+            unit = diagonal(number(_ONE, (left.shape[0], 1)))
+            return _contracted([*chain[:i], unit, *chain[i + 2 :]])
         if isinstance(left, Diagonal) and is_constant(right, 1) and right.shape[1] == 1:
             return _contracted([*chain[:i], left.body, *chain[i + 2 :]])
         if isinstance(right, Diagonal) and is_constant(left, 1) and left.shape[0] == 1:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
+from deltarule.dtypes import DType
 from deltarule.explain.formula.algebra import (
     add,
     common_factor,
     common_shape,
     diagonal,
     divide,
+    inverse,
     lifted,
     matmul,
     multiply,
@@ -54,6 +57,7 @@ from deltarule.graph.function import expansion
 from deltarule.graph.functions.losses import one_hot
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
+from deltarule.shapes import Shape
 
 _ONE = Fraction(1)
 _HUGE = 1e6
@@ -295,6 +299,13 @@ def _matmul(node: Node, arguments: tuple[Term, ...]) -> Term:
     return matmul(*arguments)
 
 
+def _solve(node: Node, arguments: tuple[Term, ...]) -> Term:
+    """Return A⁻¹B."""
+    if node.rank != 2 or any(len(x.shape) != 2 for x in arguments):
+        return apply(node, arguments)
+    return matmul(inverse(arguments[0]), arguments[1])
+
+
 # ---------------------------------------------------------------- named functions in their textbook form
 
 
@@ -389,10 +400,15 @@ def hinge_parts(node: Node) -> tuple[Node, Node]:
 
 def log_of(argument: Term, like: Node) -> Term:
     """Return ln of a term that has the shape of a node."""
-    parameter = build.input_node("x", like.shape, like.dtype)
-    return Apply(
-        "log", (argument,), matrix_shape(like.shape), build.log(parameter), (parameter,)
-    )
+    body, parameter = _logarithm(like.shape, like.dtype)
+    return Apply("log", (argument,), matrix_shape(like.shape), body, (parameter,))
+
+
+@functools.lru_cache(maxsize=256)
+def _logarithm(shape: Shape, dtype: DType) -> tuple[Node, Node]:
+    """Return the graph of a logarithm and its operand, the same for equal shapes so that like terms are equal."""
+    parameter = build.input_node("x", shape, dtype)
+    return build.log(parameter), parameter
 
 
 TRANSLATE: dict[Op, Translate | None] = {
@@ -451,7 +467,7 @@ TRANSLATE: dict[Op, Translate | None] = {
     **dict.fromkeys(
         (Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT, Op.WINDOWS, Op.FOLD)
     ),
-    Op.SOLVE: None,
+    Op.SOLVE: _solve,
     Op.LOG_DETERMINANT: None,
     Op.CHOLESKY: None,
     Op.CALL: None,

@@ -342,6 +342,25 @@ def _inverse(
     ), MATMUL
 
 
+def _inverse_matrix(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
+    raised = isinstance(closed[0], m.Scripts) and closed[0].upper is not None
+    base = m.Fenced(arguments[0]) if raised else closed[0]
+    return m.Scripts(base, upper=m.row(m.Operator("−"), m.Number("1"))), POWER
+
+
+def _log_determinant(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
+    """Write log |det A|."""
+    det: list[Formula] = [m.Identifier("det", upright=True)]
+    if not isinstance(closed[0], m.Fenced):
+        det.append(m.Operator(" "))
+    inside = m.Fenced(m.row(*det, closed[0]), "|", "|")
+    return m.row(m.Identifier("log", upright=True), m.Operator(" "), inside), MATMUL
+
+
 _WRITTEN: dict[str, Typeset] = {
     # primitives
     "abs": _fences("|", "|"),
@@ -384,18 +403,8 @@ _WRITTEN: dict[str, Typeset] = {
     "windows": function("windows"),
     "fold": function("fold"),
     "solve": _inverse,
-    "log_determinant": lambda term, arguments, closed: (
-        m.row(
-            m.Identifier("log", upright=True),
-            m.Operator(" "),
-            m.Fenced(
-                m.row(m.Identifier("det", upright=True), m.Operator(" "), closed[0]),
-                "|",
-                "|",
-            ),
-        ),
-        MATMUL,
-    ),
+    "inverse": _inverse_matrix,
+    "log_determinant": _log_determinant,
     "cholesky": function("chol"),
     "cast": lambda term, arguments, closed: (closed[0], POWER),
     # named functions

@@ -8,7 +8,7 @@ the array for images and other arrays of more axes. Every term can be turned bac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from deltarule.graph.node import Node
@@ -24,6 +24,7 @@ class Symbol:
     name: str  # plain spelling: "W_1", "y_hat", "delta_2"
     shape: Shape
     node: Node  # the node that it stands for
+    symmetric: bool = field(default=False, compare=False)  # equals its transpose
 
 
 @dataclass(frozen=True)

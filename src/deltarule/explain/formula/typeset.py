@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 from deltarule.explain.formula.algebra import (
@@ -13,6 +14,7 @@ from deltarule.explain.formula.algebra import (
     unwrapped,
 )
 from deltarule.explain.formula.constants import is_numeric
+from deltarule.explain.formula.inverses import NAME as INVERSE
 from deltarule.explain.formula.notation import FUNCTIONS, Typeset, moved_axes
 from deltarule.explain.formula.term import (
     MIRROR,
@@ -104,9 +106,7 @@ def _formula(term: Term) -> tuple[Formula, float]:
     if isinstance(term, Matmul):
         return _matmul(term)
     if isinstance(term, Transpose):
-        return m.Scripts(
-            within(term.body, ATOM), upper=m.Identifier("T", upright=True)
-        ), POWER
+        return _transpose(term), POWER
     if (
         isinstance(term, Diagonal)
         and isinstance(term.body, Product)
@@ -128,6 +128,16 @@ def _formula(term: Term) -> tuple[Formula, float]:
     if _only_unit_axes(term):
         return _formula(term.arguments[0])
     return _apply(term)
+
+
+def _transpose(term: Transpose) -> Formula:
+    """Return Aᵀ; A⁻ᵀ of an inverse."""
+    sign = m.Identifier("T", upright=True)
+    if isinstance(term.body, Apply) and term.body.name == INVERSE:
+        inverse = _formula(term.body)[0]
+        if isinstance(inverse, m.Scripts):
+            return replace(inverse, upper=m.row(MINUS, sign))
+    return m.Scripts(within(term.body, ATOM), upper=sign)
 
 
 def _only_unit_axes(term: Term) -> bool:
@@ -435,6 +445,9 @@ def _power(factor: Term, exponent: Fraction) -> Formula:
             if exponent != Fraction(3, 2)
             else m.Scripts(within(factor, ATOM), upper=number_formula(exponent))
         )
-    if isinstance(factor, Apply) and factor.name in {"sigmoid", "tanh", "log", "exp"}:
+    if isinstance(factor, Apply) and factor.name == "exp":  # (eˣ)² = e²ˣ
+        inside = typeset(scale(exponent, factor.arguments[0]))
+        return m.Scripts(m.Identifier("e"), upper=inside)
+    if isinstance(factor, Apply) and factor.name in {"sigmoid", "tanh", "log"}:
         return m.Scripts(m.Fenced(typeset(factor)), upper=number_formula(exponent))
     return m.Scripts(within(factor, ATOM), upper=number_formula(exponent))

@@ -1,0 +1,54 @@
+"""Inverse matrices: (AB)⁻¹ = B⁻¹A⁻¹, (cA)⁻¹ = A⁻¹/c, diag(v)⁻¹ = diag(1/v); A⁻¹A cancels in products."""
+
+from __future__ import annotations
+
+import functools
+
+from deltarule import dtypes
+from deltarule.explain.formula.term import Apply, Symbol, Term, Transpose
+from deltarule.graph import algebra, build
+from deltarule.graph.node import Node
+from deltarule.shapes import Size
+
+NAME = "inverse"
+
+
+@functools.lru_cache(maxsize=64)
+def _body(size: Size) -> tuple[Node, Node]:
+    """Return the graph of the inverse of a matrix, and the matrix."""
+    matrix = build.input_node("A", (size, size), dtypes.FLOAT64)
+    return build.solve(matrix, algebra.identity(size, dtypes.FLOAT64)), matrix
+
+
+def inverse_of_atom(term: Term) -> Term:
+    """Return A⁻¹ of a term that has no simpler inverse; that of Aᵀ is (A⁻¹)ᵀ."""
+    if isinstance(term, Transpose):
+        return Transpose(inverse_of_atom(term.body), term.shape)
+    if isinstance(term, Apply) and term.name == NAME:
+        return term.arguments[0]
+    body, matrix = _body(term.shape[0])
+    return Apply(NAME, (term,), term.shape, body, (matrix,))
+
+
+def cancel(left: Term, right: Term) -> bool:
+    """Whether two neighbours of a product are a matrix and its inverse."""
+    return _inverted(left) == right or _inverted(right) == left
+
+
+def _inverted(term: Term) -> Term | None:
+    """Return A of A⁻¹, and Aᵀ of (A⁻¹)ᵀ."""
+    if isinstance(term, Apply) and term.name == NAME:
+        return term.arguments[0]
+    if isinstance(term, Transpose):
+        inner = _inverted(term.body)
+        if inner is None:
+            return None
+        return inner if is_symmetric(inner) else Transpose(inner, term.shape)
+    return None
+
+
+def is_symmetric(term: Term) -> bool:
+    """Whether a matrix is a symbol known to be symmetric, or the inverse of such a symbol."""
+    if isinstance(term, Apply) and term.name == NAME:
+        return is_symmetric(term.arguments[0])
+    return isinstance(term, Symbol) and term.symmetric
