@@ -16,7 +16,18 @@ Sizes = tuple[int, ...]
 def slide(
     x: Array, axes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes
 ) -> Array:
-    """Return a read-only view of the sliding windows, with one trailing axis per window axis."""
+    """Return a read-only view of the sliding windows, with one trailing axis per window axis.
+
+    Args:
+        x: The array.
+        axes: Axes along which windows slide.
+        window: Size of the window along each axis.
+        stride: Step of the window along each axis.
+        dilation: Distance between the elements of the window along each axis.
+
+    >>> slide(np.arange(4), (0,), (2,), (1,), (1,)).tolist()
+    [[0, 1], [1, 2], [2, 3]]
+    """
     shape, strides = list(x.shape), list(x.strides)
     tail_strides = []
     for axis, width, step, spread in zip(axes, window, stride, dilation, strict=True):
@@ -31,7 +42,19 @@ def slide(
 def add_back(
     y: Array, axes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes, shape: Sizes
 ) -> Array:
-    """Return the adjoint of ``slide``: overlapping windows are added up to ``shape``."""
+    """Return the adjoint of ``slide``: overlapping windows are added up to ``shape``.
+
+    Args:
+        y: Windows, as returned by ``slide``.
+        axes: Axes along which windows slide.
+        window: Size of the window along each axis.
+        stride: Step of the window along each axis.
+        dilation: Distance between the elements of the window along each axis.
+        shape: Shape of the result.
+
+    >>> add_back(np.ones((3, 2)), (0,), (2,), (1,), (1,), (4,)).tolist()
+    [1.0, 2.0, 2.0, 1.0]
+    """
     result = np.zeros(shape, y.dtype)
     for offset in np.ndindex(*window):
         place: list[slice] = [slice(None)] * len(shape)

@@ -22,7 +22,11 @@ def _rotate(x: _Words, by: int) -> _Words:
 
 
 def threefry(key: tuple[int, int], first: int, second: _Words) -> tuple[_Words, _Words]:
-    """Return both words of Threefry-2x32-20 for the counters (first, second[i])."""
+    """Return both words of Threefry-2x32-20 for the counters (first, second[i]).
+
+    >>> [int(word[0]) for word in threefry((0, 0), 0, np.zeros(1, np.uint32))]
+    [1797259609, 2579123966]
+    """
     k0, k1 = (np.uint32(k & 0xFFFFFFFF) for k in key)
     schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
     with np.errstate(over="ignore"):

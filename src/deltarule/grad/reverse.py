@@ -50,7 +50,13 @@ class BackwardStep:
 
 @dataclass
 class Backpropagation:
-    """The result of a backward pass: the cotangents of all visited nodes, and the steps in order."""
+    """The result of a backward pass: the cotangents of all visited nodes, and the steps in order.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", ())
+    >>> [step.rule for step in backpropagate(exp(x), [x]).steps]
+    ['exponential']
+    """
 
     cotangents: dict[Node, Node] = field(default_factory=dict)
     steps: list[BackwardStep] = field(default_factory=list)
@@ -86,6 +92,11 @@ def backpropagate(
 
     Raises:
         GraphError: the output is not a floating-point scalar (unless ``cotangent`` is given).
+
+    >>> x = build.input_node("x", (3,))
+    >>> result = backpropagate(build.sum_over(build.exp(x)), [x])
+    >>> result.cotangents[x]
+    <multiply (3) float32>
     """
     if not output.dtype.is_float:
         raise GraphError(

@@ -24,7 +24,12 @@ Pullback = Callable[[Node, Node], Node]  # (node, cotangent) → cotangent of on
 
 @dataclass(frozen=True)
 class Rule:
-    """A derivative rule: its name in textbooks and a pullback for each operand (None: no gradient)."""
+    """A derivative rule: its name in textbooks and a pullback for each operand (None: no gradient).
+
+    >>> x, g = build.input_node("x", (3,)), build.input_node("g", (3,))
+    >>> RULES[Op.EXP].pull(build.exp(x), g, 0)
+    <multiply (3) float32>
+    """
 
     name: str
     pullbacks: tuple[Pullback | None, ...]
@@ -41,7 +46,11 @@ class Rule:
 
 
 def rule(name: str, *pullbacks: Pullback | None) -> Rule:
-    """Return a rule with one pullback for each operand."""
+    """Return a rule with one pullback for each operand.
+
+    >>> rule("negation", lambda n, g: build.negate(g)).name
+    'negation'
+    """
     return Rule(name, pullbacks)
 
 
@@ -94,13 +103,21 @@ def _minimum_keeps_first(node: Node) -> Node:
 
 
 def unreduced(node: Node, shape: shapes.Shape, axes: tuple[int, ...]) -> Node:
-    """Broadcast a reduced node back to the shape before the reduction."""
+    """Broadcast a reduced node back to the shape before the reduction.
+
+    >>> unreduced(build.input_node("g", (3,)), (2, 3), (0,))
+    <broadcast (2, 3) float32>
+    """
     kept = shapes.reduced(shape, axes, keepdims=True)
     return build.broadcast_to(build.reshape(node, kept), shape)
 
 
 def first_maximum(x: Node, axes: tuple[int, ...]) -> Node:
-    """Return whether each element is the first maximum over ``axes`` in row-major order."""
+    """Return whether each element is the first maximum over ``axes`` in row-major order.
+
+    >>> first_maximum(build.input_node("x", (2, 3)), (1,))
+    <equal (2, 3) bool>
+    """
     order = (*(i for i in range(x.rank) if i not in axes), *axes)
     moved = build.permute(x, order)
     flat = build.reshape(

@@ -59,7 +59,11 @@ class Node:
 
 
 def attributes_key(attributes: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return attributes as a hashable key: ``1``, ``1.0`` and ``True`` differ, as do ``0.0`` and ``-0.0``."""
+    """Return attributes as a hashable key: ``1``, ``1.0`` and ``True`` differ, as do ``0.0`` and ``-0.0``.
+
+    >>> attributes_key({"axis": 1}) == attributes_key({"axis": True})
+    False
+    """
     return tuple(
         (key, type(value), repr(value) if isinstance(value, float) else value)
         for key, value in sorted(attributes.items())

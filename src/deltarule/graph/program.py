@@ -68,6 +68,14 @@ class StepProgram:
         scalars: Float64 scalars that may change between calls (a learning-rate factor).
         next_state: The new state, of the shapes and element types of ``state``.
         metrics: Scalars, or arrays whose elements are returned one after the other.
+
+    >>> from deltarule.graph import build
+    >>> w, x = build.input_node("w", (2,)), build.input_node("x", (8, 2))
+    >>> step, seed = (build.input_node(n, (), build.constant(0).dtype) for n in ("step", "seed"))
+    >>> total = build.sum_over(x, 0)
+    >>> program = StepProgram((w,), (x,), step, seed, (), (build.add(w, total),), ())
+    >>> program.batch_size
+    8
     """
 
     state: tuple[Node, ...]

@@ -139,6 +139,12 @@ def specialise(
         outputs: The graphs.
         sizes: The number for each unknown size.
         inputs: For each INPUT with unknown sizes, one of static shape.
+
+    >>> from deltarule.shapes import Dimension
+    >>> n = Dimension("N")
+    >>> x, fixed = build.input_node("x", (n, 3)), build.input_node("x", (5, 3))
+    >>> specialise([build.exp(x)], {n: 5}, {x: fixed})
+    [<exp (5, 3) float32>]
     """
 
     def fix(value: Any) -> Any:

@@ -22,7 +22,13 @@ Row = tuple[Node, ...]  # corresponding nodes, one of each graph
 
 
 def dependencies(node: Node) -> Row:
-    """Return the sources of a node, or the expansion of a named function."""
+    """Return the sources of a node, or the expansion of a named function.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> dependencies(build.exp(x))
+    (<x (3) float32>,)
+    """
     return (expansion(node),) if node.op is Op.CALL else node.sources
 
 

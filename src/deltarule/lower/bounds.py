@@ -60,7 +60,13 @@ class _Access:
 
 
 def check_bounds(program: LoopProgram) -> None:
-    """Check that every access is inside its buffer; raise GraphError with the statement if one is not."""
+    """Check that every access is inside its buffer; raise GraphError with the statement if one is not.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> check_bounds(lower(Program((x := input_node("x", (3,)),), (exp(x),))).program)
+    """
     for place, statement in enumerate(program.statements):
         if isinstance(statement, Routine):
             _check_routine(statement, place)
@@ -131,7 +137,13 @@ def _variables(index: Index) -> Iterator[Axis | Lookup]:
 
 
 def value_of(index: Index, values: Values) -> int:
-    """Return the value of an index at one point."""
+    """Return the value of an index at one point.
+
+    >>> from deltarule.lower.index import of
+    >>> i = Axis("i", 8)
+    >>> value_of(of(i) * 2 + 1, {i: 3})
+    7
+    """
     total = index.constant
     for atom, coefficient in index.terms:
         if isinstance(atom, Axis | Lookup):

@@ -26,7 +26,12 @@ from deltarule.simplify import simplify
 
 
 def canonical(outputs: Sequence[Node]) -> list[Node]:
-    """Return equal graphs in canonical form, as lowering expects."""
+    """Return equal graphs in canonical form, as lowering expects.
+
+    >>> from deltarule.graph import functions
+    >>> canonical([functions.relu(build.input_node("x", (3,)))])
+    [<maximum (3) float32>]
+    """
     expanded = simplify(expand_calls(outputs))
     canonical_nodes = rewrite(expanded, _canonical_node)
     return _push_transposes_into_products(

@@ -24,7 +24,13 @@ class ContractionLoops:
 
 
 def contraction_loops(node: Node) -> ContractionLoops:
-    """Return the loops of a contraction (convolutions without padding)."""
+    """Return the loops of a contraction (convolutions without padding).
+
+    >>> from deltarule.graph.build import input_node, matmul
+    >>> loops = contraction_loops(matmul(input_node("A", (2, 3)), input_node("B", (3, 4))))
+    >>> print(*loops.left_at, "·", *loops.right_at)
+    i0 k0 · k0 i1
+    """
     return {
         Op.MATMUL: _matmul,
         Op.CONVOLVE: _convolve,
@@ -111,6 +117,11 @@ def split_axes(
     """Split axes so that quotients and remainders of them become axes.
 
     Returns the new axes in order, and each old axis in terms of the new ones.
+
+    >>> i = Axis("i", 6)
+    >>> axes, replacements = split_axes([i], [of(i) // 3])
+    >>> print(*axes, replacements[i])
+    ia ib 3ia + ib
     """
     current = list(axes)
     replacements = {axis: of(axis) for axis in axes}

@@ -55,7 +55,15 @@ class Cost:
 
 
 def cost(program: LoopProgram) -> Cost:
-    """Return the cost of one run of a program (of one step, if it is a training step)."""
+    """Return the cost of one run of a program (of one step, if it is a training step).
+
+    >>> from deltarule.graph.build import input_node, matmul
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> a, b = input_node("A", (2, 3)), input_node("B", (3, 4))
+    >>> cost(lower(Program((a, b), (matmul(a, b),))).program).flops
+    48
+    """
     kinds = Counter(
         type(statement).__name__.lower() for statement in program.statements
     )

@@ -63,7 +63,11 @@ class Remainder:
 
 
 def dividend_of(atom: Quotient | Remainder) -> Index:
-    """Return the dividend; raise GraphError if it can be negative, since machine division does not round towards −∞."""
+    """Return the dividend; raise GraphError if it can be negative, since machine division does not round towards −∞.
+
+    >>> print(dividend_of(Quotient(of(Axis("i", 8)), 2)))
+    i
+    """
     if atom.dividend.bounds[0] < 0:
         raise GraphError(
             "index", expected="a dividend that is nowhere negative", got=str(atom)
@@ -73,7 +77,11 @@ def dividend_of(atom: Quotient | Remainder) -> Index:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """An index that is read from memory or computed; at run time it is checked to be in 0 … size − 1."""
+    """An index that is read from memory or computed; at run time it is checked to be in 0 … size − 1.
+
+    >>> print(Lookup("rows[i]", 10, "gather"))
+    at[rows[i]]
+    """
 
     value: Any  # an expression of the loop program
     size: int
@@ -359,8 +367,13 @@ def merged(
 ) -> dict[Axis, Index]:
     """Return the replacements that merge adjacent axes where every index allows it.
 
-    Axes i and j (i outside) become one if each index is linear in both, with i's factor that of j times j's
-    extent. ``rename(place, extent)`` makes the new axes.
+    Axes i and j (i outside) become one if each index is linear in both, where the coefficient of i is that of j times
+    the extent of j. ``rename(place, extent)`` makes the new axes.
+
+    >>> i, j = Axis("i", 4), Axis("j", 6)
+    >>> new = merged([i, j], [of(i) * 6 + of(j)], lambda place, extent: Axis(f"m{place}", extent))
+    >>> print(new[i], new[j])
+    (m0)/6 (m0)%6
     """
     runs: list[list[Axis]] = []
     for axis in axes:

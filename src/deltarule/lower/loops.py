@@ -26,6 +26,10 @@ class Buffer:
         dtype: The element type.
         size: Number of elements.
         role: "state", "batch", "counter", "input", "output" or "temporary".
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> Buffer("x", FLOAT32, 8).nbytes
+    32
     """
 
     name: str
@@ -95,7 +99,12 @@ class Expr:
 
 @dataclass(frozen=True, eq=False)
 class Number(Expr):
-    """A constant."""
+    """A constant.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> print(Number(FLOAT32, 0.5))
+    0.5
+    """
 
     value: Scalar
 
@@ -105,7 +114,13 @@ class Number(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Load(Expr):
-    """The load of an element of a buffer."""
+    """The load of an element of a buffer.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> from deltarule.lower.index import of
+    >>> print(Load(FLOAT32, Buffer("x", FLOAT32, 8), of(Axis("i", 8))))
+    x[i]
+    """
 
     buffer: Buffer
     index: Index
@@ -136,7 +151,12 @@ class Position(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Apply(Expr):
-    """An element-wise primitive applied to values."""
+    """An element-wise primitive applied to values.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> print(Apply(FLOAT32, Op.ADD, (Number(FLOAT32, 1.0), Number(FLOAT32, 2.0))))
+    add(1.0, 2.0)
+    """
 
     op: Op
     operands: tuple[Expr, ...]
@@ -153,7 +173,13 @@ class Apply(Expr):
 
 @dataclass(frozen=True, eq=False)
 class MultiplyAdd(Expr):
-    """a · b + c as a fused multiply-add (one rounding) where the hardware has it; introduced by backends."""
+    """a · b + c as a fused multiply-add (one rounding) where the hardware has it; introduced by backends.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> one = Number(FLOAT32, 1.0)
+    >>> print(MultiplyAdd(FLOAT32, one, one, one))
+    multiply_add(1.0, 1.0, 1.0)
+    """
 
     a: Expr
     b: Expr
@@ -170,7 +196,12 @@ class MultiplyAdd(Expr):
 
 @dataclass(frozen=True)
 class Condition:
-    """The condition 0 ≤ index < size with index divisible by ``step``."""
+    """The condition 0 ≤ index < size with index divisible by ``step``.
+
+    >>> from deltarule.lower.index import of
+    >>> print(Condition(of(Axis("i", 8)) + -1, 6))
+    0 ≤ i - 1 < 6
+    """
 
     index: Index
     size: int
@@ -183,7 +214,15 @@ class Condition:
 
 @dataclass(frozen=True, eq=False)
 class Guard(Expr):
-    """``inside`` where all conditions hold, else ``outside``; ``inside`` is evaluated only where they hold."""
+    """``inside`` where all conditions hold, else ``outside``; ``inside`` is evaluated only where they hold.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> from deltarule.lower.index import of
+    >>> i = of(Axis("i", 8))
+    >>> x = Load(FLOAT32, Buffer("x", FLOAT32, 6), i + -1)
+    >>> print(Guard(FLOAT32, (Condition(i + -1, 6),), x, zero(FLOAT32)))
+    (x[i - 1] if 0 ≤ i - 1 < 6 else 0.0)
+    """
 
     conditions: tuple[Condition, ...]
     inside: Expr
@@ -249,7 +288,12 @@ class Random(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Result(Expr):
-    """The result of reduction ``number`` of the statement (or of its contraction)."""
+    """The result of reduction ``number`` of the statement (or of its contraction).
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> print(Result(FLOAT32, 0))
+    result0
+    """
 
     number: int
 
@@ -259,7 +303,12 @@ class Result(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """The reduction ("sum", "max" or "argmax") of a value over the reduce axes, accumulated in ``accumulator``."""
+    """The reduction ("sum", "max" or "argmax") of a value over the reduce axes, accumulated in ``accumulator``.
+
+    >>> from deltarule.dtypes import FLOAT32, FLOAT64
+    >>> print(Reduction("sum", Number(FLOAT32, 1.0), FLOAT64, FLOAT32))
+    sum in float64 of 1.0
+    """
 
     kind: str
     value: Expr
@@ -273,7 +322,13 @@ class Reduction:
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """The store buffer[index] = value."""
+    """The store buffer[index] = value.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> from deltarule.lower.index import of
+    >>> print(Store(Buffer("y", FLOAT32, 8), of(Axis("i", 8)), zero(FLOAT32)))
+    y[i] = 0.0
+    """
 
     buffer: Buffer
     index: Index
@@ -400,7 +455,13 @@ def accessed_buffers(statement: Statement) -> list[Buffer]:
 
 
 def subexpressions(roots: Iterable[Expr]) -> list[Expr]:
-    """Return all subexpressions of the roots, operands first, each once."""
+    """Return all subexpressions of the roots, operands first, each once.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> one = Number(FLOAT32, 1.0)
+    >>> print(*subexpressions([Apply(FLOAT32, Op.ADD, (one, one))]))
+    1.0 add(1.0, 1.0)
+    """
     return list(dict.fromkeys(expr for root in roots for expr in root.below))
 
 

@@ -17,7 +17,11 @@ _MIN_BYTES = 64  # a guarded load at offset 0 must be valid
 
 @dataclass(frozen=True)
 class Place:
-    """A block of the arena, and the first and last statement of its live range."""
+    """A block of the arena, and the first and last statement of its live range.
+
+    >>> Place(0, 64, first=0, last=1).overlaps(Place(32, 64, first=2, last=3))
+    True
+    """
 
     offset: int
     nbytes: int
@@ -64,6 +68,12 @@ def plan_memory(
         program: The program.
         persistent: Buffers that persist between calls.
         aliases: For each buffer that is updated in place, the buffer whose memory it shares.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> print(lower(Program((x := input_node("x", (3,)),), (exp(x),))).memory)
+    arena of 0 bytes
     """
     end = len(program.statements)
     live_ranges = _live_ranges(program)

@@ -56,7 +56,17 @@ def show_program(program: LoopProgram) -> str:
 
 
 def show_statement(statement: Statement, place: int = 0) -> str:
-    """Return one statement as text: its loops and stores."""
+    """Return one statement as text: its loops and stores.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> from deltarule.lower.index import of
+    >>> from deltarule.lower.loops import Buffer, Store, zero
+    >>> i = Axis("i", 8)
+    >>> print(show_statement(Nest("fill", (i,), (Store(Buffer("y", FLOAT32, 8), of(i), zero(FLOAT32)),))))
+    # 0: fill
+    for i in 0..8:
+      y[i] = 0.0
+    """
     lines = [f"# {place}: {statement.label}"]
     if isinstance(statement, Routine):
         arguments = ", ".join(map(str, statement.arguments))

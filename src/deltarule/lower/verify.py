@@ -41,7 +41,13 @@ def is_enabled() -> bool:
 def verify_loops(
     program: LoopProgram, memory: MemoryPlan, aliases: Mapping[Buffer, Buffer]
 ) -> None:
-    """Raise GraphError with the statement if a program reads memory that is not written or was reused."""
+    """Raise GraphError with the statement if a program reads memory that is not written or was reused.
+
+    Args:
+        program: The program.
+        memory: Its memory plan.
+        aliases: For each buffer that is updated in place, the buffer whose memory it shares.
+    """
     _Verifier(program, memory, aliases).run()
 
 

@@ -16,7 +16,14 @@ Indices = tuple[Index, ...]
 
 
 def source_indices(node: Node, indices: Indices) -> Indices:
-    """Return the indices in the source of an element of a view."""
+    """Return the indices in the source of an element of a view.
+
+    >>> from deltarule.graph.build import input_node, permute
+    >>> from deltarule.lower.index import Axis, of
+    >>> i, j = of(Axis("i", 3)), of(Axis("j", 2))
+    >>> print(*source_indices(permute(input_node("x", (2, 3)), (1, 0)), (i, j)))
+    j i
+    """
     (source,) = node.sources
     if node.op is Op.RESHAPE:
         return _reshaped(indices, node.shape, source.shape)
@@ -70,7 +77,14 @@ def _windows(node: Node, indices: Indices, rank: int) -> Indices:
 def inside_padding(
     node: Node, indices: Indices
 ) -> tuple[tuple[Condition, ...], Indices]:
-    """Return the condition under which an element of PAD is from the source, and its indices there."""
+    """Return the condition under which an element of PAD is from the source, and its indices there.
+
+    >>> from deltarule.graph.build import input_node, pad
+    >>> from deltarule.lower.index import Axis, of
+    >>> (condition,), (index,) = inside_padding(pad(input_node("x", (5,)), [1], [2]), (of(Axis("i", 8)),))
+    >>> print(index, "if", condition)
+    i - 1 if 0 ≤ i - 1 < 5
+    """
     a = node.attributes
     conditions, result = [], []
     for index, low, inner, size in zip(
@@ -85,13 +99,23 @@ def inside_padding(
 
 
 def is_implied(condition: Condition) -> bool:
-    """Return whether a condition is implied by the range of its index."""
+    """Return whether a condition is implied by the range of its index.
+
+    >>> from deltarule.lower.index import Axis, of
+    >>> is_implied(Condition(of(Axis("i", 5)), 5)), is_implied(Condition(of(Axis("i", 8)), 5))
+    (True, False)
+    """
     low, high = condition.index.bounds
     return low >= 0 and high < condition.size and condition.step == 1
 
 
 def windows_are_disjoint(node: Node) -> bool:
-    """Return whether the windows of a FOLD do not overlap, so that each element comes from at most one."""
+    """Return whether the windows of a FOLD do not overlap, so that each element comes from at most one.
+
+    >>> from deltarule.graph.build import fold, input_node
+    >>> windows_are_disjoint(fold(input_node("y", (2, 2)), [0], [2], [2], [1], (4,)))
+    True
+    """
     a = node.attributes
     return all(
         stride >= width and (dilation == 1 or width == 1)

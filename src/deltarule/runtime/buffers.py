@@ -82,7 +82,13 @@ def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -
 
 
 def bind(node: Node, value: Array) -> None:
-    """Record the value of a node; the array becomes read-only."""
+    """Record the value of a node; the array becomes read-only.
+
+    >>> x = build.input_node("x", (2,))
+    >>> bind(x, np.zeros(2, "float32"))
+    >>> value_of(x).tolist()
+    [0.0, 0.0]
+    """
     value.flags.writeable = False
     _values[node] = value
 
@@ -100,12 +106,21 @@ def leaf(value: Array, name: str = "") -> Node:
 
 
 def value_of(node: Node) -> Array | None:
-    """Return the value of a node if it is known, else None."""
+    """Return the value of a node if it is known, else None.
+
+    >>> value_of(leaf(np.ones(2), "x")).tolist()
+    [1.0, 1.0]
+    """
     return _values.get(node)
 
 
 def known_values(outputs: Iterable[Node]) -> dict[Node, Array]:
-    """Return the known values that the evaluation of ``outputs`` starts from."""
+    """Return the known values that the evaluation of ``outputs`` starts from.
+
+    >>> x = leaf(np.ones(2), "x")
+    >>> list(known_values([build.exp(x)]))
+    [<x (2) float64>]
+    """
     found = {}
     for node in topological(outputs, _values):
         value = _values.get(node)

@@ -30,7 +30,14 @@ _first_byte: Any = (
 
 
 class NativeBackend:
-    """The backend that compiles programs for ``machine``, by default the host."""
+    """The backend that compiles programs for ``machine``, by default the host.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", (2,))
+    >>> run = NativeBackend().compile(Program((x,), (exp(x),)))
+    >>> run(np.zeros(2, "float32"))[0].tolist()
+    [1.0, 1.0]
+    """
 
     name = "cpu"
 
@@ -55,7 +62,13 @@ class NativeBackend:
 
 
 class NativeExecutable:
-    """A compiled program; calls are thread-safe."""
+    """A compiled program; calls are thread-safe.
+
+    Args:
+        program: The program.
+        machine: The compilation target.
+        threads: Number of threads; None lets a cost model choose.
+    """
 
     def __init__(
         self, program: Program, machine: Machine, threads: int | None = None

@@ -82,6 +82,11 @@ def convolve(
         padding: Zeros (low, high) added along each spatial axis.
         dilation: Distance between the elements of the kernel along each spatial axis.
         groups: Number of groups of channels that are convolved separately.
+
+    >>> from deltarule.graph.build import input_node
+    >>> x, w = input_node("x", (1, 5, 2)), input_node("w", (4, 3, 2))
+    >>> convolve(x, w, stride=[1], padding=[(1, 1)], dilation=[1])
+    <convolve (1, 5, 4) float32>
     """
     image, kernel = _floats("convolve", x, weight)
     where = f"convolve {describe(x)} with {describe(weight)}"
@@ -106,7 +111,22 @@ def convolve_transposed(
     groups: int,
     input_shape: Shape,
 ) -> Node:
-    """Return the adjoint of ``convolve`` with respect to x, from (N, *out, C_out) to ``input_shape``."""
+    """Return the adjoint of ``convolve`` with respect to x, from (N, *out, C_out) to ``input_shape``.
+
+    Args:
+        y: Signals, shape (N, *out, C_out).
+        weight: Kernels, shape (C_out, *kernel, C_in / groups).
+        stride: Step of the window along each spatial axis.
+        padding: Zeros (low, high) added along each spatial axis.
+        dilation: Distance between the elements of the kernel along each spatial axis.
+        groups: Number of groups of channels that are convolved separately.
+        input_shape: Shape (N, *spatial, C_in) of the result.
+
+    >>> from deltarule.graph.build import input_node
+    >>> y, w = input_node("y", (1, 5, 4)), input_node("w", (4, 3, 2))
+    >>> convolve_transposed(y, w, [1], [(1, 1)], [1], groups=1, input_shape=(1, 5, 2))
+    <convolve_transposed (1, 5, 2) float32>
+    """
     signal, kernel = _floats("convolve_transposed", y, weight)
     expected = shapes.convolved(
         tuple(input_shape), kernel.shape, stride, padding, dilation, groups
@@ -137,7 +157,22 @@ def convolve_weight(
     groups: int,
     weight_shape: Shape,
 ) -> Node:
-    """Return the adjoint of ``convolve`` with respect to the weight, of shape ``weight_shape``."""
+    """Return the adjoint of ``convolve`` with respect to the weight, of shape ``weight_shape``.
+
+    Args:
+        x: Inputs, shape (N, *spatial, C_in).
+        y: Signals, shape (N, *out, C_out).
+        stride: Step of the window along each spatial axis.
+        padding: Zeros (low, high) added along each spatial axis.
+        dilation: Distance between the elements of the kernel along each spatial axis.
+        groups: Number of groups of channels that are convolved separately.
+        weight_shape: Shape (C_out, *kernel, C_in / groups) of the result.
+
+    >>> from deltarule.graph.build import input_node
+    >>> x, y = input_node("x", (1, 5, 2)), input_node("y", (1, 5, 4))
+    >>> convolve_weight(x, y, [1], [(1, 1)], [1], groups=1, weight_shape=(4, 3, 2))
+    <convolve_weight (4, 3, 2) float32>
+    """
     image, signal = _floats("convolve_weight", x, y)
     expected = shapes.convolved(
         image.shape, tuple(weight_shape), stride, padding, dilation, groups
@@ -216,7 +251,20 @@ def fold(
     dilation: Sequence[int],
     shape: Shape,
 ) -> Node:
-    """Return the adjoint of ``windows``: overlapping windows are added up to ``shape``."""
+    """Return the adjoint of ``windows``: overlapping windows are added up to ``shape`` (col2im, overlap-add).
+
+    Args:
+        y: Windows, with a trailing axis for each of ``axes``.
+        axes: Axes of the window positions.
+        window: Size of the window along each axis.
+        stride: Step of the window along each axis.
+        dilation: Distance between the elements of the window along each axis.
+        shape: Shape of the result.
+
+    >>> from deltarule.graph.build import input_node
+    >>> fold(input_node("y", (4, 2)), [0], [2], [1], [1], shape=(5,))
+    <fold (5) float32>
+    """
     expected = list(shape)
     for i, width, step, spread in zip(axes, window, stride, dilation, strict=True):
         expected[i] = shapes.window_count(shape[i], width, step, spread)

@@ -370,6 +370,10 @@ def check(
         where: The operation in the error message.
         expected: What was expected.
         hint: How to fix it.
+
+    >>> x = as_node(2.0)
+    >>> check(x, less(0.0, x), where="log", expected="numbers > 0")
+    <check () float32>
     """
     value = x if shown is None else as_node(shown)
     parts = (x, cast(as_node(condition), dtypes.BOOL), cast(value, dtypes.FLOAT64))

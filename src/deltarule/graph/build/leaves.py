@@ -178,6 +178,10 @@ def random_uniform(
         step: The counter, of the shape of ``seed``.
         stream: Distinguishes draws of one seed and step.
         dtype: A floating-point type.
+
+    >>> seed, step = constant(0), constant(1)
+    >>> random_uniform((2, 3), seed, step, stream=1)
+    <random (2, 3) float32>
     """
     if not dtype.is_float:
         raise DTypeError(

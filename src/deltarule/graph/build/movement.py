@@ -218,7 +218,18 @@ def gather(x: Node, indices: Node, axis: int = 0) -> Node:
 
 
 def scatter_add(indices: Node, updates: Node, axis: int, size: int) -> Node:
-    """Return zeros of length ``size`` along ``axis`` to which each update is added at its index."""
+    """Return zeros of length ``size`` along ``axis`` to which each update is added at its index.
+
+    Args:
+        indices: Integers in [0, size).
+        updates: Values, with the axes of ``indices`` from ``axis`` on.
+        axis: The axis of the result.
+        size: Its size.
+
+    >>> from deltarule.graph.build import iota, input_node
+    >>> scatter_add(iota((3,), 0), input_node("u", (3, 2)), axis=0, size=5)
+    <scatter_add (5, 2) float32>
+    """
     if not indices.dtype.is_integer:
         raise DTypeError(
             "scatter_add", expected="whole-number indices", got=describe(indices)

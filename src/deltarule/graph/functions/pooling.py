@@ -16,7 +16,11 @@ def _windows(x: Node, window: tuple[int, ...], stride: tuple[int, ...]) -> Node:
 
 
 def pad_spatial(x: Node, padding: tuple[tuple[int, int], ...], value: float) -> Node:
-    """Pad the spatial axes of (N, *spatial, C) with a constant."""
+    """Pad the spatial axes of (N, *spatial, C) with a constant.
+
+    >>> pad_spatial(build.input_node("x", (1, 4, 3)), ((1, 1),), 0.0)
+    <pad (1, 6, 3) float32>
+    """
     if not any(low or high for low, high in padding):
         return x
     low = (0, *(a for a, _ in padding), 0)

@@ -46,7 +46,16 @@ def emit_pack_columns(
 ) -> str:
     """Return ``void @name(ptr b, ptr scratch, i64 count)``, which packs one column tile.
 
-    ``stride`` is B's stride along columns, ``count`` the extent of the outermost reduce level.
+    ``count`` is the extent of the outermost reduce level.
+
+    Args:
+        module: Module for helper functions.
+        name: Name of the function.
+        dtype: Element type.
+        vectors: Offsets of the vectors of the tile.
+        stride: Stride of B along columns.
+        reduce: Reduce levels.
+        width: Number of lanes of a vector.
     """
     e = Emitter(module)
     target = packed_reduce(reduce, len(vectors) * width)

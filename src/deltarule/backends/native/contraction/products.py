@@ -144,7 +144,15 @@ def emit_product(
     name: str,
     aliases: Mapping[Buffer, Buffer],
 ) -> tuple[Product, str] | None:
-    """Return the kernel of a contraction and its text; None if its stores cannot be vectorised."""
+    """Return the kernel of a contraction and its text; None if its stores cannot be vectorised.
+
+    Args:
+        statement: The contraction.
+        roles: The roles of its operands.
+        module: Module for the definitions that the kernel refers to.
+        name: Name of the function.
+        aliases: Buffers that share memory with another buffer.
+    """
     spec = roles.spec()
     schedule = schedule_contraction(spec, module.machine, True)
     inner = levels_of(spec.group(spec.free_n))

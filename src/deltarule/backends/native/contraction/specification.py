@@ -23,7 +23,11 @@ register with Σ c_stride·i of the first lane, the position in any array with t
 
 @dataclass(frozen=True)
 class Index:
-    """An index of a contraction, with its strides in elements (0 for operands that it does not index)."""
+    """An index of a contraction, with its strides in elements (0 for operands that it does not index).
+
+    >>> Index("k", 64, a_stride=1, b_stride=32)
+    Index(name='k', extent=64, a_stride=1, b_stride=32, c_stride=0)
+    """
 
     name: str
     extent: int
@@ -39,6 +43,11 @@ class ContractionSpec:
     ``free_m`` (rows: index A and C), ``free_n`` (columns: index B and C), ``batch`` (index A, B and C) and
     ``reduce`` (index A and B) name all indices, each once, outer to inner. Rows are numbered over
     ``batch + free_m``, columns over ``free_n``, the last index fastest. ``accumulate`` adds to C.
+
+    >>> i, j, k = Index("i", 8, 16, 0, 4), Index("j", 4, 0, 1, 1), Index("k", 16, 1, 4, 0)
+    >>> spec = ContractionSpec((i, j, k), free_m=("i",), free_n=("j",), reduce=("k",))
+    >>> spec.rows, spec.columns, spec.depth, spec.flops
+    (8, 4, 16, 1024)
     """
 
     indices: tuple[Index, ...]

@@ -56,7 +56,15 @@ def tile_signature(name: str) -> str:
 def emit_tile(
     module: Module, name: str, tile: Tile, epilogue: Epilogue | None, empty: bool
 ) -> str:
-    """Return the function that computes one tile; ``empty``: the reduction has no products."""
+    """Return the function that computes one tile.
+
+    Args:
+        module: Module for helper functions and tables.
+        name: Name of the function.
+        tile: The tile.
+        epilogue: Operation on the finished results.
+        empty: Whether the reduction has no products.
+    """
     emitter = Emitter(module)
     slots = [(row, vector) for row in tile.rows for vector in tile.vectors]
     places = [row.c + vector.c for row, vector in slots]

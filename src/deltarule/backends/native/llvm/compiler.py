@@ -97,7 +97,7 @@ def compile_objects(
     cache: str | Path | None = None,
     level: int = CODE_GENERATION_LEVEL,
 ) -> list[bytes]:
-    """Return the object code of each module, from the cache or compiled."""
+    """Return the object code of each module, from the cache or compiled; arguments are those of ``compile_modules``."""
     folder = cache_folder(cache)
 
     def load_or_generate(text: str) -> bytes:

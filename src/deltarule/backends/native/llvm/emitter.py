@@ -50,7 +50,14 @@ def number(value: float, dtype: str, width: int = 1) -> str:
 
 
 class Module:
-    """The functions and constants of one compilation unit; a definition is added once per name."""
+    """The functions and constants of one compilation unit; a definition is added once per name.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> module = Module(host(target="avx2"))
+    >>> module.add("f", "define void @f() { ret void }")
+    >>> "f" in module
+    True
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -83,6 +90,16 @@ class Emitter:
 
     ``block`` is the label of the current basic block (for phi nodes). Operands and results are registers or constants
     as text; ``width`` 1 means a scalar.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> e.emit(f"ret i64 {e.add('%x', 1)}")
+    >>> print(e.function("i64 @next(i64 %x)").rstrip())
+    define i64 @next(i64 %x) nounwind {
+    entry:
+      %t1 = add i64 %x, 1
+      ret i64 %t1
+    }
     """
 
     def __init__(self, module: Module, prefix: str = "t") -> None:
@@ -341,7 +358,11 @@ def _mangled(dtype: str) -> str:
 
 
 def first_lanes(lanes: int, width: int) -> str:
-    """Return a mask that is true in the first ``lanes`` of ``width`` lanes."""
+    """Return a mask that is true in the first ``lanes`` of ``width`` lanes.
+
+    >>> first_lanes(1, 2)
+    '<i1 true, i1 false>'
+    """
     return (
         "<"
         + ", ".join("i1 true" if lane < lanes else "i1 false" for lane in range(width))

@@ -41,7 +41,12 @@ class Caches:
 
 @dataclass(frozen=True)
 class Machine:
-    """A compilation target: the options of LLVM, and the parameters that determine tile sizes."""
+    """A compilation target: the options of LLVM, and the parameters that determine tile sizes.
+
+    >>> machine = host(target="avx2")
+    >>> machine.vector_bytes, machine.fused
+    (32, True)
+    """
 
     name: str  # one of TARGETS
     triple: str
@@ -119,7 +124,11 @@ def host(target: str | None = None) -> Machine:
 
 
 def runs_here(machine: Machine) -> bool:
-    """Return whether this process can execute code for ``machine``."""
+    """Return whether this process can execute code for ``machine``.
+
+    >>> runs_here(host())
+    True
+    """
     best = _native().name
     order = ("sse", "avx2", "avx512")
     if machine.name == "neon" or best == "neon":
@@ -187,7 +196,11 @@ def _initialize() -> None:
 
 @functools.cache
 def core_count() -> int:
-    """Return the number of physical cores that the process may use (at least 1), at most the configured limit."""
+    """Return the number of physical cores that the process may use (at least 1), at most the configured limit.
+
+    >>> core_count() >= 1
+    True
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     usable: Iterable[int] = affinity(0) if affinity else range(os.cpu_count() or 1)
     identities = set()
@@ -229,7 +242,11 @@ def thread_limit(environment: Mapping[str, str]) -> int | None:
 
 @functools.cache
 def cache_sizes() -> Caches:
-    """Return the cache sizes of the first core; conservative defaults if the system does not report them."""
+    """Return the cache sizes of the first core; conservative defaults if the system does not report them.
+
+    >>> cache_sizes().first > 0
+    True
+    """
     if sys.platform == "darwin":
         found = _darwin_caches()
     elif sys.platform == "win32":

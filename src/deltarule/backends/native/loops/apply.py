@@ -29,31 +29,54 @@ Operands = Sequence[str]
 
 
 def scalar_kind(dtype: DType) -> str:
-    """Return the IR type of one element in a register."""
+    """Return the IR type of one element in a register.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> scalar_kind(FLOAT32), scalar_kind(BOOL)
+    ('float', 'i1')
+    """
     return {"float32": "float", "float64": "double"}.get(dtype.name) or _KINDS[
         dtype.name
     ]
 
 
 def kind(dtype: DType, width: int) -> str:
-    """Return the IR type of ``width`` elements in registers."""
+    """Return the IR type of ``width`` elements in registers.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> kind(FLOAT32, 8)
+    '<8 x float>'
+    """
     one = scalar_kind(dtype)
     return one if width == 1 else f"<{width} x {one}>"
 
 
 def memory_kind(dtype: DType) -> str:
-    """Return the IR type of one element in memory."""
+    """Return the IR type of one element in memory.
+
+    >>> memory_kind(BOOL)
+    'i8'
+    """
     return "i8" if dtype is BOOL else scalar_kind(dtype)
 
 
 def mangled(dtype: DType, width: int) -> str:
-    """Return the mangled type in the name of an intrinsic."""
+    """Return the mangled type in the name of an intrinsic.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> mangled(FLOAT32, 8), mangled(INT64, 1)
+    ('v8f32', 'i64')
+    """
     one = {"float": "f32", "double": "f64"}.get(scalar_kind(dtype), scalar_kind(dtype))
     return one if width == 1 else f"v{width}{one}"
 
 
 def constant(value: Scalar, dtype: DType, width: int) -> str:
-    """Return an IR constant with ``value`` in every lane."""
+    """Return an IR constant with ``value`` in every lane.
+
+    >>> constant(1, INT64, 4)
+    'splat (i64 1)'
+    """
     return number(value, scalar_kind(dtype), width)
 
 

@@ -25,7 +25,15 @@ _NAMES = {
 
 
 class Vector:
-    """A register or constant with ``width`` lanes of one element type."""
+    """A register or constant with ``width`` lanes of one element type.
+
+    >>> from deltarule.backends.native.llvm.emitter import Module
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> y = Vector(e, "%x", "float32", 8) + 1.0
+    >>> print(e.lines[0].strip())
+    %t1 = fadd <8 x float> %x, splat (float 0x3FF0000000000000)
+    """
 
     def __init__(self, emitter: Emitter, text: str, dtype: str, width: int) -> None:
         self.emitter, self.text, self.dtype, self.width = emitter, text, dtype, width

@@ -18,7 +18,11 @@ _TILE = 256  # elements per axis of a tile of a transposed copy
 
 
 def aligned(nbytes: int) -> npt.NDArray[np.uint8]:
-    """Return zeroed memory that is aligned to a cache line."""
+    """Return zeroed memory that is aligned to a cache line.
+
+    >>> aligned(100).ctypes.data % CACHE_LINE
+    0
+    """
     memory = np.zeros(max(1, nbytes) + CACHE_LINE, np.uint8)
     skip = -memory.ctypes.data % CACHE_LINE
     return memory[skip : skip + max(1, nbytes)]
@@ -58,7 +62,11 @@ def _contiguous_axis(array: Array) -> int:
 
 
 def is_broadcast_scalar(array: Array) -> bool:
-    """Return whether an array is a broadcast scalar, as returned by ``np.broadcast_to``."""
+    """Return whether an array is a broadcast scalar, as returned by ``np.broadcast_to``.
+
+    >>> is_broadcast_scalar(np.broadcast_to(0.0, (2, 3))), is_broadcast_scalar(np.zeros((2, 3)))
+    (True, False)
+    """
     return array.size > 1 and not any(
         stride
         for stride, size in zip(array.strides, array.shape, strict=True)

@@ -29,7 +29,14 @@ from deltarule.shapes import show
 
 
 class NativeRunner:
-    """A ``StepRunner`` of native code."""
+    """A ``StepRunner`` of native code.
+
+    Args:
+        program: The step program.
+        machine: The compilation target.
+        threads: Number of threads; None lets a cost model choose.
+        measured: Whether to count the cycles of each statement.
+    """
 
     def __init__(
         self,

@@ -23,7 +23,11 @@ Ranges = tuple[
 
 @dataclass(frozen=True)
 class MemoryAccess:
-    """A range of bytes that a thread may read or write, in the arena (``space`` None) or in a buffer of the caller."""
+    """A range of bytes that a thread may read or write, in the arena (``space`` None) or in a buffer of the caller.
+
+    >>> MemoryAccess(None, 0, 64, True).conflicts_with(MemoryAccess(None, 32, 96, False))
+    True
+    """
 
     space: Buffer | None
     first: int
@@ -38,7 +42,14 @@ class MemoryAccess:
 
 @dataclass(frozen=True)
 class Partition:
-    """The iteration range of each thread in a statement, and the memory that the thread accesses."""
+    """The iteration range of each thread in a statement, and the memory that the thread accesses.
+
+    >>> read, write = MemoryAccess(None, 0, 64, False), MemoryAccess(None, 0, 64, True)
+    >>> first = Partition(((0, 8), (8, 16)), ((write,), ()))
+    >>> second = Partition(((0, 8), (8, 16)), ((), (read,)))
+    >>> first.conflicts(second)
+    True
+    """
 
     ranges: Ranges
     accesses: tuple[tuple[MemoryAccess, ...], ...]
@@ -80,7 +91,14 @@ def serial_ranges(extent: int, threads: int) -> Ranges:
 def partition_kernel(
     statement: Statement, kernel: Kernel, threads: int, places: Mapping[Buffer, Place]
 ) -> Partition:
-    """Partition a nest, scatter or routine along its outermost axis."""
+    """Partition a nest, scatter or routine along its outermost axis.
+
+    Args:
+        statement: The statement.
+        kernel: Its kernel.
+        threads: Number of threads.
+        places: Blocks of the buffers in the arena.
+    """
     is_small = kernel.work < MIN_CYCLES_PER_THREAD * threads or kernel.extent < threads
     ranges = (
         serial_ranges(kernel.extent, threads)
@@ -97,7 +115,14 @@ def partition_kernel(
 def partition_product(
     statement: Statement, product: Product, threads: int, places: Mapping[Buffer, Place]
 ) -> Partition:
-    """Partition a contraction by rows or columns."""
+    """Partition a contraction by rows or columns.
+
+    Args:
+        statement: The statement.
+        product: Its kernel.
+        threads: Number of threads.
+        places: Blocks of the buffers in the arena.
+    """
     spec, roles = product.spec, product.roles
     if spec.flops < 100 * MIN_CYCLES_PER_THREAD * threads or threads == 1:
         ranges: Ranges = (
