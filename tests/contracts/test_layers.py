@@ -19,6 +19,7 @@ from deltarule.grad.reverse import gradients
 from deltarule.graph.verify import verify
 from deltarule.nn import saving
 from deltarule.nn.layers import corruption
+from deltarule.nn.layers.activation import DeclaredActivation
 from deltarule.runtime.buffers import known_values
 
 
@@ -188,25 +189,20 @@ CASES = [
     Case(nn.Identity, VECTOR),
     Case(nn.Step, VECTOR, smooth=False),
     Case(nn.BipolarStep, VECTOR, smooth=False),
-    Case(nn.ReLU, VECTOR),
+    *(
+        Case(kind, VECTOR)
+        for kind in DeclaredActivation.layers.values()
+        if not kind.declaration.attributes
+    ),
     Case(lambda: nn.LeakyReLU(0.1), VECTOR),
     Case(nn.PReLU, VECTOR),
     Case(lambda: nn.PReLU(4, 0.1), IMAGE, "channels"),
     Case(lambda: nn.ELU(0.7), VECTOR),
-    Case(nn.SELU, VECTOR),
     Case(nn.GELU, VECTOR),
     Case(lambda: nn.GELU(approximate=True), VECTOR, "tanh"),
-    Case(nn.SiLU, VECTOR),
-    Case(nn.Mish, VECTOR),
-    Case(nn.Cubic, VECTOR),
     Case(nn.Clip, VECTOR),
     Case(lambda: nn.HardTanh(-0.5, 2), VECTOR),
     Case(lambda: nn.HardSigmoid(0.2), VECTOR),
-    Case(nn.HardSwish, VECTOR),
-    Case(nn.Softsign, VECTOR),
-    Case(nn.Softplus, VECTOR),
-    Case(nn.Sigmoid, VECTOR),
-    Case(nn.LogSigmoid, VECTOR),
     Case(nn.Tanh, VECTOR),
     Case(nn.Softmax, VECTOR),
     Case(nn.LogSoftmax, VECTOR),

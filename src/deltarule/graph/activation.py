@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, Generic, Literal, TypeVar
 
 from deltarule.graph import build
@@ -72,6 +73,7 @@ class Activation(NamedFunction):
         onnx: The operator of ONNX; None if there is none.
         torch: The function of PyTorch, as a dotted name; "" if there is none.
         settings: Values of the attributes, for examples and tests.
+        construct: The function that constructs ``CALL`` nodes.
     """
 
     derivative: Derivative | None
@@ -81,6 +83,13 @@ class Activation(NamedFunction):
     onnx: OnnxOperator | None
     torch: str
     settings: tuple[Mapping[str, Any], ...]
+    construct: Constructor
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The names of the function's attributes."""
+        parameters = signature(self.expand).parameters.values()
+        return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
     def example(self, call: str) -> str:
         """Return a doctest of ``call``, the Python source of the function."""
@@ -144,10 +153,24 @@ def activation(
             onnx,
             torch,
             settings,
+            construct,
         )
         return construct
 
     return declare
+
+
+def declared(function: Constructor) -> Activation:
+    """Return the declaration of an activation.
+
+    >>> from deltarule.graph import functions
+    >>> declared(functions.mish).formula
+    'x tanh(ln(1 + eˣ))'
+    """
+    made = FUNCTIONS[function.__name__]
+    if not isinstance(made, Activation):
+        raise TypeError(f"{made.name} is no declared activation")
+    return made
 
 
 class Rows(Mapping[str, Row], Generic[Row]):

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 from deltarule.graph import functions as f
 from deltarule.losses.loss import Loss, over_examples
-from deltarule.tensor.functional import log_cosh
+from deltarule.tensor.activations import log_cosh
 from deltarule.tensor.tensor import Tensor
 
 __all__ = [

@@ -10,28 +10,8 @@ from deltarule.nn import context, init, kernels, saving
 from deltarule.nn.context import add_penalty
 from deltarule.nn.folding import affine_map, fold
 from deltarule.nn.kernels import apply_kernel
-from deltarule.nn.layers.activation import (
-    ELU,
-    GELU,
-    SELU,
-    Activation,
-    BipolarStep,
-    Function,
-    Identity,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    PReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Step,
-    Tanh,
-    bipolar_step,
-    step,
-)
+from deltarule.nn.layers import activation, hard_activations
+from deltarule.nn.layers.activation import *  # noqa: F403  # each is listed where it is defined
 from deltarule.nn.layers.attention import (
     MultiHeadAttention,
     scaled_dot_product_attention,
@@ -51,16 +31,7 @@ from deltarule.nn.layers.global_pooling import (
     GlobalMaxPool3d,
 )
 from deltarule.nn.layers.group_normalisation import GroupNorm, InstanceNorm
-from deltarule.nn.layers.hard_activations import (
-    Clip,
-    Cubic,
-    HardSigmoid,
-    HardSwish,
-    HardTanh,
-    Mish,
-    PerNeuron,
-    Softsign,
-)
+from deltarule.nn.layers.hard_activations import *  # noqa: F403  # each is listed where it is defined
 from deltarule.nn.layers.linear import Linear
 from deltarule.nn.layers.masked_linear import MaskedLinear
 from deltarule.nn.layers.maxout import Maxout
@@ -95,56 +66,30 @@ from deltarule.nn.layers.upsampling import (
 from deltarule.nn.module.module import Module
 from deltarule.nn.summary.summary import Summary
 from deltarule.renamed import former_names
-from deltarule.tensor.functional import (
-    clip,
-    cube,
-    elu,
-    gelu,
-    hard_sigmoid,
-    hard_swish,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    mish,
-    prelu,
-    relu,
-    selu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    softsign,
-    tanh,
-)
+from deltarule.tensor import activations
+from deltarule.tensor.activations import *  # noqa: F403  # each is listed where it is defined
+from deltarule.tensor.functional import tanh
 
-Swish = SiLU
-swish = silu
+Swish = activation.SiLU
+swish = activations.silu
 
 __all__ = [
-    "ELU",
-    "GELU",
     "GRU",
     "LSTM",
     "RNN",
-    "SELU",
-    "Activation",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
     "BatchNorm",
-    "BipolarStep",
-    "Clip",
     "Conv1d",
     "Conv2d",
     "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
-    "Cubic",
     "Dropout",
     "Embedding",
     "Flatten",
-    "Function",
     "GRUCell",
     "GeneralNetwork",
     "GlobalAvgPool1d",
@@ -154,18 +99,11 @@ __all__ = [
     "GlobalMaxPool2d",
     "GlobalMaxPool3d",
     "GroupNorm",
-    "HardSigmoid",
-    "HardSwish",
-    "HardTanh",
     "Heads",
-    "Identity",
     "InstanceNorm",
     "LSTMCell",
     "LayerNorm",
-    "LeakyReLU",
     "Linear",
-    "LogSigmoid",
-    "LogSoftmax",
     "LpPool1d",
     "LpPool2d",
     "LpPool3d",
@@ -177,32 +115,21 @@ __all__ = [
     "MaxUnpool2d",
     "MaxUnpool3d",
     "Maxout",
-    "Mish",
     "Module",
     "MultiHeadAttention",
     "P",
-    "PReLU",
     "Parallel",
-    "PerNeuron",
     "PixelShuffle",
     "PixelUnshuffle",
     "RNNCell",
-    "ReLU",
     "Residual",
     "Sequential",
-    "SiLU",
-    "Sigmoid",
     "SinusoidalPositions",
     "Skip",
-    "Softmax",
-    "Softplus",
-    "Softsign",
     "SpatialDropout",
     "Standardize",
-    "Step",
     "Summary",
     "Swish",
-    "Tanh",
     "Trace",
     "TransformerBlock",
     "Upsample1d",
@@ -211,35 +138,18 @@ __all__ = [
     "add_penalty",
     "affine_map",
     "apply_kernel",
-    "bipolar_step",
-    "clip",
     "context",
-    "cube",
-    "elu",
     "fold",
-    "gelu",
-    "hard_sigmoid",
-    "hard_swish",
     "init",
     "kernels",
-    "leaky_relu",
-    "log_sigmoid",
-    "log_softmax",
-    "mish",
-    "prelu",
-    "relu",
     "saving",
     "scaled_dot_product_attention",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "softsign",
-    "step",
     "swish",
     "tanh",
 ]
+__all__ += activation.__all__
+__all__ += hard_activations.__all__
+__all__ += activations.__all__
 
 if not TYPE_CHECKING:
     __getattr__ = former_names(

@@ -19,7 +19,7 @@ from deltarule import losses
 from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.nn import layers
-from deltarule.nn.layers.activation import Function
+from deltarule.nn.layers.activation import DeclaredActivation, Function
 from deltarule.nn.module import state_dict
 from deltarule.nn.module.module import Module
 from deltarule.renamed import RENAMED_LAYERS
@@ -62,7 +62,8 @@ def _factory(name: str) -> Factory | None:
     package, dot, _ = name.partition(".")
     if dot and package in _PACKAGES and name not in _REGISTERED:
         importlib.import_module(f"deltarule.{package}")
-    return LAYERS[name].from_config if name in LAYERS else _REGISTERED.get(name)
+    kind = LAYERS.get(name) or DeclaredActivation.layers.get(name)
+    return _REGISTERED.get(name) if kind is None else kind.from_config
 
 
 def build(

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from deltarule import dtypes, shapes
 from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
-from deltarule.errors import ArgumentError, DTypeError
-from deltarule.flags import flag
+from deltarule.errors import DTypeError
 from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.functions.losses import one_hot as one_hot_node
 from deltarule.graph.node import Node
+from deltarule.tensor import activations
+from deltarule.tensor.activations import *  # noqa: F403  # each is listed where it is defined
+from deltarule.tensor.activations import floating
 from deltarule.tensor.sizes import sizes
 from deltarule.tensor.tensor import Tensor, operand
+from deltarule.tensor.tensor import TensorLike as TensorLike
 
 __all__ = [
     "absolute",
     "arange",
     "argsort",
-    "clip",
     "concatenate",
     "cos",
     "cosine_similarity",
-    "cube",
-    "elu",
     "erf",
     "exp",
     "expm1",
@@ -34,33 +34,18 @@ __all__ = [
     "flip",
     "floor",
     "full",
-    "gelu",
-    "hard_sigmoid",
-    "hard_swish",
-    "leaky_relu",
     "log",
     "log1p",
-    "log_sigmoid",
-    "log_softmax",
     "logical_not",
     "logsumexp",
     "maximum",
     "minimum",
-    "mish",
     "one_hot",
     "ones",
     "outer",
     "pad",
-    "prelu",
-    "relu",
-    "selu",
-    "sigmoid",
     "sign",
-    "silu",
     "sin",
-    "softmax",
-    "softplus",
-    "softsign",
     "sort",
     "sqrt",
     "stack",
@@ -71,8 +56,7 @@ __all__ = [
     "where",
     "zeros",
 ]
-
-TensorLike = Any  # a Tensor, an array, or a number
+__all__ += activations.__all__
 
 
 def as_tensor(value: TensorLike) -> Tensor:
@@ -84,40 +68,19 @@ def as_tensor(value: TensorLike) -> Tensor:
     return value if isinstance(value, Tensor) else Tensor(build.as_node(operand(value)))
 
 
-def _floating(x: TensorLike) -> Node:
-    node = build.as_node(operand(x))
-    return node if node.dtype.is_float else build.cast(node, dtypes.FLOAT32)
-
-
-def _function(
-    name: str, make: Callable[..., Node], example: str, result: str, floats: bool
+def _elementwise(
+    make: Callable[..., Node], argument: str, result: str
 ) -> Callable[[TensorLike], Tensor]:
     """Return a function of one tensor, documented by its constructor of nodes and an example."""
 
     def function(x: TensorLike) -> Tensor:
-        return Tensor(make(_floating(x) if floats else build.as_node(operand(x))))
+        return Tensor(make(build.as_node(operand(x))))
 
-    function.__name__ = function.__qualname__ = name
+    name = function.__name__ = function.__qualname__ = make.__name__
     summary = (make.__doc__ or "").partition(">>>")[0].rstrip()
-    function.__doc__ = f"{summary}\n\n    >>> {example}\n    {result}\n    "
+    example = f">>> {name}({argument}).tolist()\n    {result}"
+    function.__doc__ = f"{summary}\n\n    {example}\n    "
     return function
-
-
-def _elementwise(
-    make: Callable[..., Node], argument: str, result: str
-) -> Callable[[TensorLike], Tensor]:
-    name = make.__name__
-    example = f"{name}({argument}).tolist()"
-    return _function(name, make, example, result, floats=False)
-
-
-def _activation(
-    make: Callable[..., Node], argument: str, result: str
-) -> Callable[[TensorLike], Tensor]:
-    """Return a function that converts integers to float32."""
-    name = make.__name__
-    example = f"[round(y, 4) for y in {name}({argument}).tolist()]"
-    return _function(name, make, example, result, floats=True)
 
 
 exp = _elementwise(build.exp, "[0.0, float('-inf')]", "[1.0, 0.0]")
@@ -135,128 +98,6 @@ floor = _elementwise(build.floor, "[-1.5, 2.7]", "[-2.0, 2.0]")
 logical_not = _elementwise(build.logical_not, "[True, False]", "[False, True]")
 stop_gradient = _elementwise(build.stop_gradient, "[1.0, 2.0]", "[1.0, 2.0]")
 
-relu = _activation(f.relu, "[-2, 3]", "[0.0, 3.0]")
-selu = _activation(f.selu, "[-1, 1]", "[-1.1113, 1.0507]")
-sigmoid = _activation(f.sigmoid, "[0, 2]", "[0.5, 0.8808]")
-silu = _activation(f.silu, "[0, 2]", "[0.0, 1.7616]")
-softplus = _activation(f.softplus, "[0, 2]", "[0.6931, 2.1269]")
-log_sigmoid = _activation(f.log_sigmoid, "[0, 2]", "[-0.6931, -0.1269]")
-log_cosh = _activation(f.log_cosh, "[0, 2]", "[0.0, 1.325]")
-mish = _activation(f.mish, "[0, 2]", "[0.0, 1.944]")
-cube = _activation(f.cube, "[-2, 3]", "[-8.0, 27.0]")
-hard_swish = _activation(f.hard_swish, "[1, 4]", "[0.6667, 4.0]")
-softsign = _activation(f.softsign, "[-1, 3]", "[-0.5, 0.75]")
-
-
-def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
-    """Return x for x > 0, negative_slope·x otherwise; derivative ``negative_slope`` at 0 (Maas et al. 2013).
-
-    >>> leaky_relu([-2.0, 3.0], negative_slope=0.1).tolist()
-    [-0.20000000298023224, 3.0]
-    """
-    return Tensor(f.leaky_relu(_floating(x), slope=negative_slope))
-
-
-def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
-    """Return x for x > 0, α(eˣ − 1) otherwise; derivative α at 0 (Clevert et al. 2016).
-
-    >>> [round(y, 4) for y in elu([-1.0, 2.0]).tolist()]
-    [-0.6321, 2.0]
-    """
-    return Tensor(f.elu(_floating(x), alpha=alpha))
-
-
-Approximation = bool | Literal["none", "tanh"]
-
-
-def is_approximate(approximate: Approximation, where: str) -> bool:
-    """Return whether to compute a GELU by the tanh approximation; raise ArgumentError for an invalid option.
-
-    >>> is_approximate("tanh", "gelu approximate")
-    True
-    """
-    if isinstance(approximate, str) and approximate in {"none", "tanh"}:
-        return approximate == "tanh"
-    try:
-        return flag(approximate, where)
-    except ArgumentError:
-        raise ArgumentError(
-            where, expected="'none', 'tanh', True or False", got=repr(approximate)
-        ) from None
-
-
-def gelu(x: TensorLike, approximate: Approximation = "none") -> Tensor:
-    """Return x·Φ(x), or with "tanh" (or True) ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016).
-
-    >>> round(gelu(1.0).item(), 6), round(gelu(1.0, "tanh").item(), 6)
-    (0.841345, 0.841192)
-    """
-    by_tanh = is_approximate(approximate, "gelu approximate")
-    return Tensor(f.gelu(_floating(x), approximate=by_tanh))
-
-
-def prelu(x: TensorLike, alpha: TensorLike) -> Tensor:
-    """Return x for x > 0, αx otherwise, with learnable α (He et al. 2015).
-
-    α is a scalar, or one number for each channel of the last axis.
-
-    >>> prelu([-2.0, 3.0], 0.25).tolist()
-    [-0.5, 3.0]
-    """
-    return Tensor(f.prelu(_floating(x), build.as_node(operand(alpha))))
-
-
-def clip(x: TensorLike, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Return x limited to [low, high]; derivative 𝟙(low < x ≤ high).
-
-    Args:
-        x: A tensor.
-        low: The lower limit.
-        high: The upper limit.
-
-    >>> clip([-2.0, 0.5, 3.0]).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    return Tensor(f.clip(_floating(x), low=low, high=high))
-
-
-def hard_sigmoid(x: TensorLike, slope: float = 1 / 6, offset: float = 0.5) -> Tensor:
-    """Return slope·x + offset, limited to [0, 1].
-
-    Args:
-        x: A tensor.
-        slope: The slope of the linear part.
-        offset: The value at 0.
-
-    >>> hard_sigmoid([-4.0, 0.0, 4.0]).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    return Tensor(f.hard_sigmoid(_floating(x), slope=slope, offset=offset))
-
-
-def _axis(x: Node, axis: int) -> int:
-    return shapes.axis(axis, x.rank, "axis")
-
-
-def softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """Return eˣ / Σ eˣ along an axis, computed without overflow.
-
-    >>> softmax([0.0, 0.0]).tolist()
-    [0.5, 0.5]
-    """
-    node = _floating(x)
-    return Tensor(f.softmax(node, axis=_axis(node, axis)))
-
-
-def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """Return the logarithm of the softmax, (x − m) − ln Σ e^(x − m) with m = max x, along an axis.
-
-    >>> log_softmax([1e6, 1e6]).tolist()
-    [-0.6931471824645996, -0.6931471824645996]
-    """
-    node = _floating(x)
-    return Tensor(f.log_softmax(node, axis=_axis(node, axis)))
-
 
 def logsumexp(x: TensorLike, axis: int = -1) -> Tensor:
     """Return ln Σ eˣ along an axis, computed without overflow; the gradient is the softmax.
@@ -264,8 +105,8 @@ def logsumexp(x: TensorLike, axis: int = -1) -> Tensor:
     >>> round(logsumexp([1000.0, 1000.0]).item(), 3)
     1000.693
     """
-    node = _floating(x)
-    return Tensor(f.logsumexp(node, axis=_axis(node, axis)))
+    node = floating(x)
+    return Tensor(f.logsumexp(node, axis=shapes.axis(axis, node.rank, "axis")))
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
@@ -283,7 +124,7 @@ def weighted(share: TensorLike, value: TensorLike) -> Tensor:
     >>> weighted([0.0, 1.0], [-float("inf"), -2.0]).tolist()
     [0.0, -2.0]
     """
-    return Tensor(f.weighted(_floating(share), _floating(value)))
+    return Tensor(f.weighted(floating(share), floating(value)))
 
 
 def maximum(x: TensorLike, y: TensorLike) -> Tensor:
@@ -495,7 +336,7 @@ def normalize(
     >>> [round(y, 3) for y in normalize([1.0, 3.0], axis=0).tolist()]
     [-1.0, 1.0]
     """
-    node = _floating(x)
+    node = floating(x)
     return Tensor(f.normalize(node, axes=shapes.axes(axis, node.rank), epsilon=epsilon))
 
 
@@ -528,7 +369,7 @@ def cross_entropy(logits: TensorLike, targets: TensorLike) -> Tensor:
     >>> round(cross_entropy([[0.0, 0.0]], [1]).item(), 4)
     0.6931
     """
-    scores, wanted = _floating(logits), build.as_node(operand(targets))
+    scores, wanted = floating(logits), build.as_node(operand(targets))
     if wanted.dtype.is_integer and wanted.rank == scores.rank - 1:
         return Tensor(f.cross_entropy_of_labels(scores, wanted))
     return Tensor(f.cross_entropy(scores, build.cast(wanted, scores.dtype)))
@@ -540,7 +381,7 @@ def binary_cross_entropy(logits: TensorLike, targets: TensorLike) -> Tensor:
     >>> round(binary_cross_entropy([0.0], [1.0]).item(), 4)
     0.6931
     """
-    scores, wanted = _floating(logits), build.as_node(operand(targets))
+    scores, wanted = floating(logits), build.as_node(operand(targets))
     return Tensor(f.binary_cross_entropy(scores, build.cast(wanted, scores.dtype)))
 
 

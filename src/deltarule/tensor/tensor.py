@@ -25,6 +25,7 @@ from deltarule.tensor.reductions import Axes, Reductions
 
 __all__ = ["Tensor", "parameter", "symbol", "tensor"]
 
+TensorLike = Any  # a Tensor, an array, or a number
 _parameters: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 
 

@@ -13,6 +13,7 @@ from deltarule.dtypes import DType
 from deltarule.errors import DeltaruleError
 from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
+from deltarule.graph.activation import Activation, activations
 from deltarule.graph.indexing import index
 from deltarule.graph.node import Node
 from support.fuzz.case import Array, Case
@@ -600,22 +601,14 @@ def _algebra(m: Maker) -> Node:
     return build.solve(a, x)
 
 
+def _activation(declared: Activation) -> Callable[[Maker, Node], Node]:
+    """Return the call of a declared activation with some of its settings; a cube of bounded numbers."""
+    given = build.tanh if declared.name == "cube" else lambda x: x
+    return lambda m, x: declared.construct(given(x), **m.one(declared.settings))
+
+
 _FUNCTIONS: list[Callable[[Maker, Node], Node]] = [
-    lambda m, x: f.relu(x),
-    lambda m, x: f.leaky_relu(x, slope=0.1),
-    lambda m, x: f.elu(x, alpha=0.7),
-    lambda m, x: f.selu(x),
-    lambda m, x: f.gelu(x, approximate=m.chance(0.5)),
-    lambda m, x: f.sigmoid(x),
-    lambda m, x: f.softplus(x),
-    lambda m, x: f.log_sigmoid(x),
-    lambda m, x: f.silu(x),
-    lambda m, x: f.mish(x),
-    lambda m, x: f.cube(build.tanh(x)),
-    lambda m, x: f.clip(x, low=-0.6, high=0.9),
-    lambda m, x: f.hard_sigmoid(x, slope=0.21, offset=0.47),
-    lambda m, x: f.hard_swish(x),
-    lambda m, x: f.softsign(x),
+    *map(_activation, activations()),
     lambda m, x: f.prelu(x, build.full((), 0.3, x.dtype)),
     lambda m, x: f.logsumexp(x, axis=m.axis(x)),
     lambda m, x: f.softmax(x, axis=m.axis(x)),
@@ -635,7 +628,6 @@ _FUNCTIONS: list[Callable[[Maker, Node], Node]] = [
     ),
     lambda m, x: f.normalize(x, axes=tuple(m.axes(x)), epsilon=0.1),
     lambda m, x: f.euclidean_norm(x, axes=tuple(m.axes(x))),
-    lambda m, x: f.log_cosh(x),
     lambda m, x: f.weighted(f.sigmoid(build.sin(x)), x),
     lambda m, x: f.lgamma(_positive(x)),
     lambda m, x: f.digamma(_positive(x)),

@@ -11,6 +11,7 @@ import onnx
 from deltarule import dtypes
 from deltarule.graph import build
 from deltarule.graph import functions as f
+from deltarule.graph.activation import Activation
 from deltarule.graph.node import Node
 from deltarule.interop.onnx.call import Call, Results, Translator, element_type
 
@@ -169,20 +170,6 @@ def _selu(call: Call) -> Node:
     return build.multiply(f.elu(call[0], alpha=alpha), gamma)
 
 
-def _hard_sigmoid(call: Call) -> Node:
-    scaled = build.add(
-        build.multiply(call[0], call.attribute("alpha", 0.2)),
-        call.attribute("beta", 0.5),
-    )
-    return build.maximum(0, build.minimum(1, scaled))
-
-
-def _hard_swish(x: Node) -> Node:
-    return build.multiply(
-        x, build.maximum(0, build.minimum(1, build.add(build.divide(x, 6), 0.5)))
-    )
-
-
 def _shrink(call: Call) -> Node:
     x, bias, limit = call[0], call.attribute("bias", 0.0), call.attribute("lambd", 0.5)
     low = build.where(build.less(x, -limit), build.add(x, bias), 0)
@@ -207,10 +194,6 @@ def _swish(call: Call) -> Node:
     return build.multiply(
         call[0], f.sigmoid(build.multiply(call[0], call.attribute("alpha", 1.0)))
     )
-
-
-def _mish(x: Node) -> Node:
-    return build.multiply(x, build.tanh(f.softplus(x)))
 
 
 def _is_inf(call: Call) -> Node:
@@ -241,6 +224,22 @@ def _dropout(call: Call) -> Results:
     ):
         raise call.unsupported("training mode: random masks differ between programs")
     return call[0], build.full(call[0].shape, True, dtypes.BOOL)
+
+
+def declared(function: Activation) -> tuple[str, Translator] | None:
+    """Return the translator of the operator of a declared activation, which keeps the element type."""
+    operator = function.onnx
+    if operator is None:
+        return None
+    names = operator.attributes
+
+    def translate(call: Call) -> Node:
+        settings = {
+            ours: call.attribute(name, value) for name, (ours, value) in names.items()
+        }
+        return build.cast(function.construct(call[0], **settings), call[0].dtype)
+
+    return operator.name, translate
 
 
 OPERATORS: dict[str, Translator] = {
@@ -283,7 +282,6 @@ OPERATORS: dict[str, Translator] = {
     ),
     "Div": binary(divide),
     "Dropout": _dropout,
-    "Elu": lambda call: f.elu(call[0], alpha=call.attribute("alpha", 1.0)),
     "Equal": binary(build.equal),
     "Erf": unary(build.erf),
     "Exp": unary(build.exp),
@@ -291,21 +289,15 @@ OPERATORS: dict[str, Translator] = {
     "Gelu": _gelu,
     "Greater": binary(lambda x, y: build.less(y, x)),
     "GreaterOrEqual": binary(lambda x, y: _at_most(y, x)),
-    "HardSigmoid": _hard_sigmoid,
-    "HardSwish": unary(_hard_swish),
     "Identity": lambda call: call[0],
     "IsInf": _is_inf,
     "IsNaN": lambda call: build.logical_not(build.equal(call[0], call[0])),
-    "LeakyRelu": lambda call: f.leaky_relu(
-        call[0], slope=call.attribute("alpha", 0.01)
-    ),
     "Less": binary(build.less),
     "LessOrEqual": binary(_at_most),
     "Log": unary(build.log),
     "Max": _fold(build.maximum),
     "Mean": _mean,
     "Min": _fold(build.minimum),
-    "Mish": unary(_mish),
     "Mod": _mod,
     "Mul": binary(_same_type(build.multiply)),
     "Neg": unary(build.negate),
@@ -318,7 +310,6 @@ OPERATORS: dict[str, Translator] = {
     "Round": unary(round_half_even),
     "Selu": _selu,
     "Shrink": _shrink,
-    "Sigmoid": unary(f.sigmoid),
     "Sign": unary(build.sign),
     "Sin": unary(build.sin),
     "Sinh": unary(
@@ -326,8 +317,6 @@ OPERATORS: dict[str, Translator] = {
             build.subtract(build.exp(x), build.exp(build.negate(x))), 0.5
         )
     ),
-    "Softplus": unary(f.softplus),
-    "Softsign": unary(lambda x: build.divide(x, build.add(build.absolute(x), 1))),
     "Sqrt": unary(build.sqrt),
     "Sub": binary(_same_type(build.subtract)),
     "Sum": _fold(build.add),

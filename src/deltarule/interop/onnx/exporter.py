@@ -15,6 +15,7 @@ from deltarule.errors import ArgumentError, GraphError
 from deltarule.flags import checks_flags
 from deltarule.grad.reverse import gradients
 from deltarule.graph import build
+from deltarule.graph.activation import Activation, Rows
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.rewrite import expand_calls
@@ -68,21 +69,34 @@ _BINARY = {
     Op.OR: "Or",
     Op.WHERE: "Where",
 }
-_FUNCTIONS: dict[str, Callable[[Node], tuple[str, dict[str, Any]]]] = {
-    "relu": lambda n: ("Relu", {}),
-    "sigmoid": lambda n: ("Sigmoid", {}),
-    "softplus": lambda n: ("Softplus", {}),
-    "selu": lambda n: (
-        "Selu",
-        {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805},
-    ),
-    "elu": lambda n: ("Elu", {"alpha": float(n.attributes["alpha"])}),
-    "leaky_relu": lambda n: ("LeakyRelu", {"alpha": float(n.attributes["slope"])}),
-    "gelu": lambda n: (
-        "Gelu",
-        {"approximate": "tanh" if n.attributes["approximate"] else "none"},
-    ),
-}
+Written = Callable[[Node], tuple[str, dict[str, Any]]]
+
+
+def _declared(declared: Activation) -> tuple[str, Written] | None:
+    """Return how a declared activation is exported: the operator, and its attributes from those of the node."""
+    operator = declared.onnx
+    if operator is None or operator.opset > OPSET:
+        return None
+    kind, names = operator.name, operator.attributes
+    return declared.name, lambda node: (
+        kind,
+        {theirs: float(node.attributes[ours]) for theirs, (ours, _) in names.items()},
+    )
+
+
+_FUNCTIONS: Rows[Written] = Rows(
+    {
+        "selu": lambda n: (
+            "Selu",
+            {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805},
+        ),
+        "gelu": lambda n: (
+            "Gelu",
+            {"approximate": "tanh" if n.attributes["approximate"] else "none"},
+        ),
+    },
+    _declared,
+)
 _ALONG_AXIS = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
 _POOLS = {"max_pool": "MaxPool", "average_pool": "AveragePool"}
 

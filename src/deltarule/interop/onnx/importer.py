@@ -10,6 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from deltarule.errors import CheckpointError, DeltaruleError
+from deltarule.graph.activation import Rows
 from deltarule.graph.node import Node
 from deltarule.interop.onnx import (
     arithmetic,
@@ -32,17 +33,20 @@ from deltarule.interop.onnx.call import (
 )
 from deltarule.render.numbers import counted
 
-OPERATORS: dict[str, Translator] = {
-    **arithmetic.OPERATORS,
-    **shaping.OPERATORS,
-    **reductions.OPERATORS,
-    **networks.OPERATORS,
-    **recurrent.OPERATORS,
-    **control.OPERATORS,
-    **resizing.OPERATORS,
-    **attention.OPERATORS,
-    **signals.OPERATORS,
-}
+OPERATORS: Rows[Translator] = Rows(
+    {
+        **arithmetic.OPERATORS,
+        **shaping.OPERATORS,
+        **reductions.OPERATORS,
+        **networks.OPERATORS,
+        **recurrent.OPERATORS,
+        **control.OPERATORS,
+        **resizing.OPERATORS,
+        **attention.OPERATORS,
+        **signals.OPERATORS,
+    },
+    arithmetic.declared,
+)
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training"})
 MOST_OPERATORS = 200_000  # of a model with unrolled loops
 _RANDOM = (

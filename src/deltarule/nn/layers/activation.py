@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.graph import functions as f
+from deltarule.graph.activation import Activation as Declaration
+from deltarule.graph.activation import declared
+from deltarule.graph.function import Constructor
 from deltarule.nn import init as initialisers
 from deltarule.nn.check import whole_number
 from deltarule.nn.init import Initializer
 from deltarule.nn.layer_cost import LayerCost
+from deltarule.nn.module.arguments import constructor_arguments
 from deltarule.nn.module.module import Module
 from deltarule.renamed import former_names
 from deltarule.shapes import Shape, count, show
 from deltarule.tensor import functional
+from deltarule.tensor.activations import Approximation, floating, is_approximate
 from deltarule.tensor.functional import TensorLike
 from deltarule.tensor.tensor import Tensor
 
@@ -93,16 +99,59 @@ class Activation(Module):
         return f"{type(self).__name__}({settings})" if settings else type(self).__name__
 
 
-class Rectifier(Activation):
-    """Base class of activations that pass the positive half; weights before them use He initialization.
+_INITIALIZERS: dict[str, Callable[[], Initializer]] = {
+    "he": initialisers.he_normal,
+    "lecun": initialisers.lecun_normal,
+    "xavier": initialisers.xavier_uniform,
+}
 
-    >>> isinstance(ReLU(), Rectifier), isinstance(Tanh(), Rectifier)
-    (True, False)
+
+class DeclaredActivation(Activation):
+    """Base class of layers whose function is declared by ``deltarule.graph.activation.activation``.
+
+    The declaration gives the example of the docstring and the initialiser; attributes of the function are attributes
+    of the layer.
+
+    >>> class Bent(DeclaredActivation, function=f.mish):
+    ...     "x·tanh(softplus(x))."
+    >>> [round(v, 4) for v in Bent()([0.0, 2.0]).tolist()]
+    [0.0, 1.944]
     """
 
+    declaration: ClassVar[Declaration]
+    layers: ClassVar[dict[str, type[Activation]]] = {}  # by class name, for files
+
+    def __init_subclass__(cls, *, function: Constructor | None = None) -> None:
+        """Read the declaration of the function that the layer computes."""
+        super().__init_subclass__()
+        if function is None:
+            return
+        known = cls.layers.setdefault(cls.__name__, cls)
+        if known.__module__ != cls.__module__:
+            raise ArgumentError(
+                f"class {cls.__name__}",
+                expected="another name, since files refer to layers by name",
+                got=f"that of {known.__module__}.{known.__name__}",
+            )
+        cls.layers[cls.__name__] = cls
+        cls.declaration = declared(function)
+        if not cls.declaration.attributes:
+            example = cls.declaration.example(f"{cls.__name__}()")
+            cls.__doc__ = f"{cls.__doc__}\n\n    {example}\n    "
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the function of each element."""
+        known = self.declaration
+        settings = {name: getattr(self, name) for name in known.attributes}
+        return Tensor(known.construct(floating(x), **settings))
+
+    def arguments(self) -> dict[str, Any] | None:
+        """Return the constructor arguments as plain data."""
+        return constructor_arguments(self, self.argument_attributes)
+
     def initializer(self) -> Initializer:
-        """Return He initialization."""
-        return initialisers.he_normal()
+        """Return the initialiser of the declaration."""
+        return _INITIALIZERS[self.declaration.init]()
 
 
 @final
@@ -151,20 +200,12 @@ class BipolarStep(Activation):
 
 
 @final
-class ReLU(Rectifier):
-    """max(0, x); derivative 𝟙(x > 0), 0 at the kink (Nair and Hinton 2010).
-
-    >>> ReLU()([-1.0, 2.0]).tolist()
-    [0.0, 2.0]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return max(0, x)."""
-        return functional.relu(x)
+class ReLU(DeclaredActivation, function=f.relu):
+    """max(0, x); derivative 𝟙(x > 0), 0 at the kink (Nair and Hinton 2010)."""
 
 
 @final
-class LeakyReLU(Rectifier):
+class LeakyReLU(DeclaredActivation, function=f.leaky_relu):
     """x for x > 0, negative_slope·x otherwise; derivative ``negative_slope`` at the kink (Maas et al. 2013).
 
     >>> LeakyReLU(0.5)([-1.0, 2.0]).tolist()
@@ -184,7 +225,7 @@ class LeakyReLU(Rectifier):
 
 
 @final
-class PReLU(Rectifier):
+class PReLU(Activation):
     """x for x > 0, α·x otherwise, with α learned: one, or one per channel (He et al. 2015).
 
     ∂L/∂α = Σ 𝟙(x ≤ 0)·x·∂L/∂f. The parameter ``alpha`` has shape (n_channels,), on the
@@ -220,7 +261,7 @@ class PReLU(Rectifier):
 
 
 @final
-class ELU(Rectifier):
+class ELU(DeclaredActivation, function=f.elu):
     """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016).
 
     >>> [round(v, 4) for v in ELU()([-1.0, 2.0]).tolist()]
@@ -230,30 +271,14 @@ class ELU(Rectifier):
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = float(alpha)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x or α(eˣ − 1)."""
-        return functional.elu(x, self.alpha)
+
+@final
+class SELU(DeclaredActivation, function=f.selu):
+    """λ·ELU(x; α) with self-normalising constants; uses LeCun initialization (Klambauer et al. 2017)."""
 
 
 @final
-class SELU(Activation):
-    """λ·ELU(x; α) with self-normalising constants; uses LeCun initialization (Klambauer et al. 2017).
-
-    >>> [round(v, 4) for v in SELU()([-1.0, 1.0]).tolist()]
-    [-1.1113, 1.0507]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return λ·ELU(x; α)."""
-        return functional.selu(x)
-
-    def initializer(self) -> Initializer:
-        """Return N(0, 1/fan_in)."""
-        return initialisers.lecun_normal()
-
-
-@final
-class GELU(Rectifier):
+class GELU(DeclaredActivation, function=f.gelu):
     """x·Φ(x), with Φ the normal distribution function (Hendrycks and Gimpel 2016).
 
     ``approximate="tanh"`` (or True) selects the tanh approximation.
@@ -262,64 +287,28 @@ class GELU(Rectifier):
     [-0.1587, 0.8413]
     """
 
-    def __init__(self, approximate: functional.Approximation = "none") -> None:
-        self.approximate = functional.is_approximate(approximate, "GELU approximate")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x·Φ(x)."""
-        return functional.gelu(x, self.approximate)
+    def __init__(self, approximate: Approximation = "none") -> None:
+        self.approximate = is_approximate(approximate, "GELU approximate")
 
 
 @final
-class SiLU(Rectifier):
-    """x·σ(x), also called Swish (Ramachandran et al. 2017).
-
-    >>> [round(v, 4) for v in SiLU()([-1.0, 1.0]).tolist()]
-    [-0.2689, 0.7311]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x·σ(x)."""
-        return functional.silu(x)
+class SiLU(DeclaredActivation, function=f.silu):
+    """x·σ(x), also called Swish (Ramachandran et al. 2017)."""
 
 
 @final
-class Softplus(Rectifier):
-    """ln(1 + eˣ), a smooth ReLU; derivative σ(x) (Dugas et al. 2001).
-
-    >>> round(Softplus()(0.0).item(), 4)
-    0.6931
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ln(1 + eˣ)."""
-        return functional.softplus(x)
+class Softplus(DeclaredActivation, function=f.softplus):
+    """ln(1 + eˣ), a smooth ReLU; derivative σ(x) (Dugas et al. 2001)."""
 
 
 @final
-class Sigmoid(Activation):
-    """The logistic function 1/(1 + e⁻ˣ); derivative σ(1 − σ).
-
-    >>> Sigmoid()([0.0]).tolist()
-    [0.5]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return σ(x)."""
-        return functional.sigmoid(x)
+class Sigmoid(DeclaredActivation, function=f.sigmoid):
+    """The logistic function 1/(1 + e⁻ˣ); derivative σ(1 − σ)."""
 
 
 @final
-class LogSigmoid(Activation):
-    """ln σ(x); derivative σ(−x).
-
-    >>> round(LogSigmoid()(0.0).item(), 4)
-    -0.6931
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ln σ(x)."""
-        return functional.log_sigmoid(x)
+class LogSigmoid(DeclaredActivation, function=f.log_sigmoid):
+    """ln σ(x); derivative σ(−x)."""
 
 
 @final

@@ -7,8 +7,9 @@ from itertools import groupby
 from typing import Any, final
 
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.graph import functions as f
 from deltarule.nn.layer_cost import LayerCost
-from deltarule.nn.layers.activation import Activation, Rectifier
+from deltarule.nn.layers.activation import DeclaredActivation
 from deltarule.nn.layers.containers import shares_parameters
 from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count, show
@@ -28,45 +29,21 @@ __all__ = [
 
 
 @final
-class Mish(Rectifier):
-    """x·tanh(softplus(x)) (Misra 2020).
-
-    >>> Mish()([0.0]).tolist()
-    [0.0]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x·tanh(softplus(x))."""
-        return functional.mish(x)
+class Mish(DeclaredActivation, function=f.mish):
+    """x·tanh(softplus(x)) (Misra 2020)."""
 
 
 @final
-class Cubic(Activation):
-    """x³; its derivative 3x² vanishes near 0 and explodes far from it.
-
-    >>> Cubic()([-2.0, 0.5]).tolist()
-    [-8.0, 0.125]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x³."""
-        return functional.cube(x)
+class Cubic(DeclaredActivation, function=f.cube):
+    """x³; its derivative 3x² vanishes near 0 and explodes far from it."""
 
 
 @final
-class Softsign(Activation):
-    """x/(1 + |x|); derivative 1/(1 + |x|)².
-
-    >>> Softsign()([-3.0, 1.0]).tolist()
-    [-0.75, 0.5]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x/(1 + |x|)."""
-        return functional.softsign(x)
+class Softsign(DeclaredActivation, function=f.softsign):
+    """x/(1 + |x|); derivative 1/(1 + |x|)²."""
 
 
-class Limited(Activation):
+class Limited(DeclaredActivation, function=f.clip):
     """Base class of ``Clip`` and ``HardTanh``."""
 
     def __init__(self, low: float, high: float) -> None:
@@ -75,10 +52,6 @@ class Limited(Activation):
                 type(self).__name__, expected="low < high", got=f"{low} and {high}"
             )
         self.low, self.high = float(low), float(high)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return max(low, min(high, x))."""
-        return functional.clip(x, self.low, self.high)
 
 
 @final
@@ -109,7 +82,7 @@ class HardTanh(Limited):
 
 
 @final
-class HardSigmoid(Activation):
+class HardSigmoid(DeclaredActivation, function=f.hard_sigmoid):
     """max(0, min(1, slope·x + offset)); derivative ``slope`` inside, 0 outside.
 
     The default slope 1/6 and offset ½ are those of PyTorch; ONNX uses the slope 0.2.
@@ -121,22 +94,10 @@ class HardSigmoid(Activation):
     def __init__(self, slope: float = 1 / 6, offset: float = 0.5) -> None:
         self.slope, self.offset = float(slope), float(offset)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return max(0, min(1, slope·x + offset))."""
-        return functional.hard_sigmoid(x, self.slope, self.offset)
-
 
 @final
-class HardSwish(Rectifier):
-    """x·max(0, min(1, x/6 + ½)): SiLU with a hard sigmoid (Howard et al. 2019).
-
-    >>> HardSwish()([0.0, 4.0]).tolist()
-    [0.0, 4.0]
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x·hard_sigmoid(x)."""
-        return functional.hard_swish(x)
+class HardSwish(DeclaredActivation, function=f.hard_swish):
+    """x·max(0, min(1, x/6 + ½)): SiLU with a hard sigmoid (Howard et al. 2019)."""
 
 
 @final
