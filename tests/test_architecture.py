@@ -36,7 +36,6 @@ LONG_FILES = {
     "src/deltarule/lower/loops.py": "the expressions and statements of the loop IR, each with an example",
     "src/deltarule/learners/naive_bayes/bayes.py": "four models with one base, each with its arguments and an example",
     "src/deltarule/render/mathematics.py": "one kind of formula, three writers: a branch in each for every part",
-    "src/deltarule/tensor/functional.py": "one documented function, a line or two of code, for each operation",
     "src/deltarule/data/augment.py": "one short class for every augmentation, with the random numbers that they share",
     "src/deltarule/train/monitoring/callbacks.py": "the callbacks, each with its arguments and an example",
     "src/deltarule/tensor/tensor.py": "the user's handle: one short method for each of NumPy's habits",
