@@ -12,15 +12,15 @@ from deltarule.explain.exam import exam as sheets
 from deltarule.explain.exam.arithmetic import confirm
 from deltarule.explain.exam.exam import Author, Exam
 from deltarule.explain.exam.questions import (
-    Item,
     Question,
     equation,
     name,
-    value,
+    number_item,
     vector,
 )
 from deltarule.explain.formula.typeset import number_formula
 from deltarule.explain.proof.proof import Draw, Evaluate
+from deltarule.explain.results.optimizers import Walk
 from deltarule.optim.explanation import optimizer_steps
 from deltarule.render import mathematics as m
 from deltarule.tensor.explain import random_source, run
@@ -28,14 +28,37 @@ from deltarule.tensor.explain import random_source, run
 __all__ = ["exam"]
 
 
-def optimizer_by_hand(
-    chance: random.Random, evaluate: Evaluate, draw: Draw
-) -> Question:
-    """Return a question on three steps of an optimiser with small numbers."""
-    del evaluate, draw
-    kind = chance.choice(["sgd", "momentum", "adagrad", "rmsprop", "adam"])
-    gradients = [float(chance.choice([-2, -1, 1, 2, 3])) for _ in range(3)]
-    walk = optimizer_steps(kind, 0.0, gradients)
+def _optimizer_question(kind: str) -> Author:
+    """Return the author of a question on three steps of an optimiser with small numbers."""
+
+    def author(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+        del evaluate, draw
+        gradients = [float(chance.choice([-2, -1, 1, 2, 3])) for _ in range(3)]
+        walk = optimizer_steps(kind, 0.0, gradients)
+        _confirm_by_hand(kind, gradients, walk)
+        equations = [
+            equation(name(key), number_formula(number))
+            for key, number in walk.settings.items()
+        ]
+        settings = m.join(equations, m.Operator(", "))
+        formulas = [update.formula for update in walk.updates if update.step == 1]
+        items = tuple(
+            number_item(name(f"theta_{i}"), float(found), f"step t = {i}")
+            for i, found in enumerate(walk.parameters, 1)
+        )
+        return Question(
+            f"{walk.rule.title}: take three steps from θ₀ = 0 (all states 0) with these gradients.",
+            (*formulas, settings, equation(name("g"), vector(gradients))),
+            items,
+            "the printed formulas were run, and compared with the optimiser",
+        )
+
+    return author
+
+
+def _confirm_by_hand(kind: str, gradients: list[float], walk: Walk) -> None:
+    """Compare a walk with the optimiser, and with exact fractions where the rule is linear."""
+    confirm(f"{kind}, the optimiser itself", walk.error, 0.0)
     if kind in {"sgd", "momentum"}:
         velocity, theta = Fraction(0), Fraction(0)
         momentum = Fraction(9, 10) if kind == "momentum" else Fraction(0)
@@ -43,29 +66,14 @@ def optimizer_by_hand(
             velocity = momentum * velocity - Fraction(gradient) / 10
             theta += velocity
             confirm(kind, float(theta), float(found))
-    confirm(f"{kind}, the optimiser itself", walk.error, 0.0)
-    rule = walk.rule
-    equations = [
-        equation(name(key), number_formula(number))
-        for key, number in walk.settings.items()
-    ]
-    settings = m.join(equations, m.Operator(", "))
-    formulas = [update.formula for update in walk.updates if update.step == 1]
-    items = tuple(
-        Item(name(f"theta_{i}"), value(float(found)), f"step t = {i}")
-        for i, found in enumerate(walk.parameters, 1)
-    )
-    return Question(
-        f"{rule.title}: take three steps from θ₀ = 0 (all states 0) with these gradients.",
-        (*formulas, settings, equation(name("g"), vector(gradients))),
-        items,
-        "the printed formulas were run, and compared with the optimiser",
-    )
 
+
+# Every sheet asks for each of them: variants differ in the numbers and not in the optimiser.
+_KINDS = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
 
 TOPICS: Mapping[str, tuple[Author, ...]] = {
     **sheets.TOPICS,
-    "optimizers": (optimizer_by_hand,),
+    "optimizers": tuple(_optimizer_question(kind) for kind in _KINDS),
 }
 
 
@@ -96,14 +104,15 @@ def exam(
             raise ArgumentError(
                 f"exam {option}", expected=f"a whole number ≥ {least}", got=repr(number)
             )
+    authors = sheets.choose(topic, TOPICS)
     return sheets.exam(
         topic,
+        authors,
         run,
         random_source(seed),
         seed=seed,
         variants=variants,
         n_questions=n_questions,
-        topics=TOPICS,
     )
 
 

@@ -10,7 +10,6 @@ from deltarule.cli import options
 from deltarule.cli.outputs.console import Console
 from deltarule.cli.outputs.help import command as command_with
 from deltarule.optim.exam import TOPICS, exam
-from deltarule.render.mathematics import to_text
 from deltarule.train.checkpoint import write_atomically
 from deltarule.visible import shown
 
@@ -74,7 +73,7 @@ def command(
     found = exam(topic, seed=seed, variants=variants)
     written = {}
     for path, text in (
-        (latex, found.latex(answers=key, hints=hints)),
+        (latex, found.latex(answers=key, hints=hints, standalone=True)),
         (html, found.html(answers=key, hints=hints)),
     ):
         if path is not None:
@@ -83,17 +82,4 @@ def command(
     console.say(found.text(answers=key, hints=hints))
     for path_text in written.values():
         console.say(f"wrote {shown(path_text)}", whole=True)
-    sheets = [
-        [
-            {
-                "text": q.text,
-                "items": [
-                    {"asked": to_text(i.asked), "answer": to_text(i.answer)}
-                    for i in q.items
-                ],
-            }
-            for q in s
-        ]
-        for s in found.sheets
-    ]
-    console.finish({"topic": topic, "seed": seed, "sheets": sheets, "written": written})
+    console.finish({**found.to_dict(answers=True), "written": written})

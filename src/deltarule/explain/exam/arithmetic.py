@@ -19,11 +19,15 @@ from deltarule.explain.exam.questions import (
     Question,
     equation,
     matrix,
+    matrix_item,
     name,
+    number_item,
     value,
     vector,
+    vector_item,
     words,
 )
+from deltarule.explain.exam.responses import Numbers
 from deltarule.explain.proof.proof import Draw, Evaluate
 from deltarule.graph import build, functions
 from deltarule.graph.node import Node
@@ -76,13 +80,14 @@ def dense_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Quest
             value(count),
         )
         items.append(
-            Item(
+            number_item(
                 words(f"parameters of layer {i}"),
-                shown,
+                count,
                 "weights n_in·n_out and n_out biases",
+                shown,
             )
         )
-    items.append(Item(words("parameters in all"), value(total)))
+    items.append(number_item(words("parameters in all"), total))
     arrow = m.join([value(size) for size in sizes], m.Operator("→", spaced=True))
     return Question(
         "A dense network with biases has these layer sizes. Count its parameters.",
@@ -114,28 +119,33 @@ def convolutional_shapes(
     confirm("pooling", half, pooled.shape[1])
     count = (kernel * kernel * channels + 1) * filters
     items = (
-        Item(
-            words("output of the convolution"),
-            words(f"{after} × {after} × {filters}"),
-            "(n − f)/1 + 1",
+        _size_item(
+            "output of the convolution", (after, after, filters), "(n − f)/1 + 1"
         ),
-        Item(
+        number_item(
             words("parameters of the convolution"),
-            value(count),
+            count,
             "(f·f·channels + 1)·filters",
         ),
-        Item(
-            words("output of 2×2 max pooling, stride 2"),
-            words(f"{half} × {half} × {filters}"),
+        _size_item(
+            "output of 2×2 max pooling, stride 2",
+            (half, half, filters),
             "⌊(n − 2)/2⌋ + 1",
         ),
-        Item(words("length after flattening"), value(half * half * filters)),
+        number_item(words("length after flattening"), half * half * filters),
     )
     text = (
         f"An input of {size}×{size}×{channels} passes {filters} filters of {kernel}×{kernel} (stride 1, no padding), "
         "then 2×2 max pooling."
     )
     return Question(text, (), items, "shapes by the library's own rules")
+
+
+def _size_item(asked: str, sizes: tuple[int, int, int], hint: str) -> Item:
+    """Return an item that asks for height × width × channels."""
+    shown = words(" × ".join(map(str, sizes)))
+    response = Numbers(tuple(float(size) for size in sizes))
+    return Item(words(asked), shown, hint, response=response)
 
 
 def output_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
@@ -151,9 +161,9 @@ def output_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Questi
         by_hand = (n + 2 * p - f) // s + 1
         confirm("output size", by_hand, shapes.window_count(n + 2 * p, f, s))
         items.append(
-            Item(
+            number_item(
                 words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"),
-                value(by_hand),
+                by_hand,
                 "⌊(n + 2p − f)/s⌋ + 1",
             )
         )
@@ -180,9 +190,9 @@ def transposed_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Qu
             by_hand, p = by_hand + 2 * p, 0
         confirm("transposed size", n, shapes.window_count(by_hand + 2 * p, f, s))
         items.append(
-            Item(
+            number_item(
                 words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"),
-                value(by_hand),
+                by_hand,
                 "s(n − 1) + f − 2p",
             )
         )
@@ -220,10 +230,10 @@ def correlate_by_hand(
                 confirm("correlation", by_hand[i][j], float(found[i][j]))
         results.append(by_hand)
     items = (
-        Item(
-            words("cross-correlation"), matrix(results[0]), "slide the kernel as it is"
+        matrix_item(
+            words("cross-correlation"), results[0], "slide the kernel as it is"
         ),
-        Item(words("convolution"), matrix(results[1]), "turn the kernel by 180° first"),
+        matrix_item(words("convolution"), results[1], "turn the kernel by 180° first"),
     )
     return Question(
         "Compute both for the valid positions (no padding, stride 1).",
@@ -236,15 +246,26 @@ def correlate_by_hand(
 # ---------------------------------------------------------------- statistics, probability
 
 
+def _batch(chance: random.Random) -> tuple[list[int], int]:
+    """Draw four whole numbers with a whole mean and a whole standard deviation above 1."""
+    while True:
+        batch = [chance.randint(-4, 9) for _ in range(4)]
+        mean = Fraction(sum(batch), 4)
+        variance = sum(((x - mean) ** 2 for x in batch), Fraction(0)) / 4
+        if mean.denominator == variance.denominator == 1:
+            root = math.isqrt(int(variance))
+            if root > 1 and root * root == variance:
+                return batch, root
+
+
 def normalise_by_hand(
     chance: random.Random, evaluate: Evaluate, draw: Draw
 ) -> Question:
     """Normalise one feature of a batch."""
-    middle, spread = chance.randint(-3, 5), chance.choice([1, 2, 3])
-    batch = [middle - spread, middle, middle, middle + spread]
+    batch, deviation = _batch(chance)
     gamma, beta = chance.choice([2, 3]), chance.choice([-1, 1])
-    mean, variance = Fraction(sum(batch), 4), Fraction(2 * spread * spread, 4)
-    outputs = [gamma * float(x - mean) / math.sqrt(variance) + beta for x in batch]
+    mean = Fraction(sum(batch), len(batch))
+    outputs = [gamma * (x - mean) / deviation + beta for x in batch]
     graph = functions.normalize(
         _array([float(x) for x in batch]), axes=(0,), epsilon=0.0
     )
@@ -252,18 +273,25 @@ def normalise_by_hand(
         [build.add(build.multiply(graph, float(gamma)), float(beta))], {}
     )
     for by_hand, by_library in zip(outputs, found, strict=True):
-        confirm("normalisation", by_hand, float(by_library))
+        confirm("normalisation", float(by_hand), float(by_library))
     items = (
-        Item(name("mu"), value(str(mean)), "mean of the batch"),
-        Item(
+        number_item(
+            name("mu"),
+            float(mean),
+            "mean of the batch",
+            value(str(mean).replace("-", "−")),
+        ),
+        number_item(
             m.Scripts(name("sigma"), upper=m.Number("2")),
-            value(str(variance)),
+            deviation**2,
             "biased: divide by m",
         ),
-        Item(name("y"), vector(outputs), "γ x̂ + β"),
+        vector_item(name("y"), [float(part) for part in outputs], "γ x̂ + β"),
     )
     return Question(
-        f"Batch normalisation of one unit in training, ε = 0, γ = {gamma}, β = {beta}.",
+        f"Batch normalisation of one unit in training, ε = 0, γ = {gamma}, β = {beta}.".replace(
+            "-", "−"
+        ),
         (equation(name("x"), vector(batch)),),
         items,
         "run by the library's normalisation",
@@ -272,20 +300,22 @@ def normalise_by_hand(
 
 def divergence(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Compute KL divergences between Gaussians."""
-    items = []
-    for _ in range(3):
+    items: list[Item] = []
+    while len(items) < 3:
         a, s, b, t = (
             chance.randint(-2, 2),
             chance.choice([1, 2]),
             chance.randint(-2, 2),
             chance.choice([1, 2, 3]),
         )
+        if a == b:  # equal means hide the term of the means
+            continue
         by_hand = math.log(t / s) - 0.5 + (s * s + (a - b) ** 2) / (2 * t * t)
         confirm("divergence", by_hand, _integral(a, s, b, t))
         text = f"KL(N({a}, {s}²) ‖ N({b}, {t}²))".replace("-", "−")
         items.append(
-            Item(
-                words(text), value(by_hand), "ln(σ₁/σ₀) − ½ + (σ₀² + (μ₁ − μ₀)²)/(2σ₁²)"
+            number_item(
+                words(text), by_hand, "ln(σ₁/σ₀) − ½ + (σ₀² + (μ₁ − μ₀)²)/(2σ₁²)"
             )
         )
     return Question(
@@ -323,13 +353,13 @@ def evidence_bound(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Que
     gap = sum(qi * math.log(qi / pi) for qi, pi in zip(q, posterior, strict=True))
     confirm("evidence", math.log(evidence), bound + gap)
     items = (
-        Item(
+        number_item(
             m.row(words("ln p"), m.Fenced(name("x"))),
-            value(math.log(evidence)),
+            math.log(evidence),
             "p(x) = Σ p(z)p(x|z)",
         ),
-        Item(words("ELBO"), value(bound), "E_q ln p(x|z) − KL(q ‖ p(z))"),
-        Item(words("KL(q ‖ p(z|x))"), value(gap), "ln p(x) − ELBO"),
+        number_item(words("ELBO"), bound, "E_q ln p(x|z) − KL(q ‖ p(z))"),
+        number_item(words("KL(q ‖ p(z|x))"), gap, "ln p(x) − ELBO"),
     )
     text = f"p(z) = (0.5, 0.5), p(x|z) = ({likelihood[0]}, {likelihood[1]}), q(z) = ({q[0]}, {q[1]})."
     return Question(text, (), items, "ln p(x) = ELBO + KL(q ‖ p(z|x))")
@@ -337,7 +367,8 @@ def evidence_bound(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Que
 
 def initial_variance(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Compute variances of initial weights."""
-    inner, outer = chance.choice([64, 100, 256, 784]), chance.choice([10, 32, 100])
+    inner = chance.choice([64, 100, 128, 144, 196, 256, 400, 512, 784, 1024])
+    outer = chance.choice([10, 16, 20, 32, 50, 64, 100])
     rows = [
         ("Xavier, average of both", 2 / (inner + outer), "2/(n_in + n_out)"),
         ("Xavier, fan-in", 1 / inner, "1/n_in"),
@@ -359,11 +390,11 @@ def initial_variance(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Q
         rows[0][1],
         _number(build.divide(_array(bound * bound), 3.0), evaluate),
     )
-    items = [Item(words(label), value(number), hint) for label, number, hint in rows]
+    items = [number_item(words(label), number, hint) for label, number, hint in rows]
     items.append(
-        Item(
+        number_item(
             words("bound a of U(−a, a) for Xavier (average)"),
-            value(bound),
+            bound,
             "var U(−a, a) = a²/3",
         )
     )

@@ -1,22 +1,28 @@
-"""Question sheets like those of a course, with answer keys that have been verified before they are printed."""
+"""Exams: variants of a question sheet, with keys that have been verified before they are printed."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from html import escape
-from typing import final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
 
 from deltarule.errors import ArgumentError
-from deltarule.explain.exam import arithmetic, networks
-from deltarule.explain.exam.questions import Question
+from deltarule.explain.exam import arithmetic, networks, sheets
+from deltarule.explain.exam.exports import FORMATS
+from deltarule.explain.exam.marking import ItemGrade, mark
+from deltarule.explain.exam.questions import Item, Question
+from deltarule.explain.exam.records import record
+from deltarule.explain.exam.sheets import Sheet
 from deltarule.explain.proof.proof import Draw, Evaluate
+from deltarule.files import write_atomically
 from deltarule.flags import checks_flags
 from deltarule.render import mathematics as m
-from deltarule.render.html import Block, Heading, page
+from deltarule.render.html import page
 
 Author = Callable[[random.Random, Evaluate, Draw], Question]
+_REDRAWS = 20  # of a sheet whose key another variant has
 
 TOPICS: dict[str, tuple[Author, ...]] = {
     "networks": networks.AUTHORS,
@@ -31,57 +37,45 @@ TOPICS: dict[str, tuple[Author, ...]] = {
     "divergence": (arithmetic.divergence, arithmetic.evidence_bound),
     "initialization": (arithmetic.initial_variance,),
 }
-# Blanks are as high as what belongs there; formulas scroll in a narrow window instead of widening the page; fractions
-# keep apart from the lines above and below; only fonts with stretchy parentheses are asked for.
-_STYLE = """
-.exam ol{padding-left:1.6rem}.exam li{margin:.45rem 0;line-height:1.9}.exam li p{margin:.35rem 0}
-.exam .row{overflow-x:auto;overflow-y:hidden;padding:.2rem 0}
-.exam .blank{display:inline-block;min-width:min(12rem,40vw);border-bottom:1px solid currentColor}
-.exam .hint,.exam .verified{opacity:.72}
-.exam math{font-family:"Latin Modern Math","STIX Two Math","Cambria Math","Noto Sans Math",math;font-size:1.15em}
-.exam+.exam{break-before:page}
-@media print{.exam li{break-inside:avoid}}
-"""
 
 
 @final
 @dataclass(frozen=True)
 class Exam:
-    """Sheets of one topic, one a variant; print ``sheet()`` for the students and ``key()`` for the grader."""
+    """Variants of a question sheet; print ``sheet()`` for the students and ``key()`` for the grader.
+
+    Attributes:
+        topic: The topic or title.
+        seed: The seed of the questions.
+        sheets: The questions of each variant.
+    """
 
     topic: str
     seed: int
     sheets: tuple[tuple[Question, ...], ...]
+    evaluate: Evaluate = field(repr=False, compare=False)
+    draw: Draw = field(repr=False, compare=False)
 
     @property
     def questions(self) -> tuple[Question, ...]:
         """All questions of all variants."""
         return tuple(question for sheet in self.sheets for question in sheet)
 
+    @property
+    def title(self) -> str:
+        """The title of the exam."""
+        return self.topic[:1].upper() + self.topic[1:]
+
+    def _sheets(self, answers: bool, hints: bool) -> list[Sheet]:
+        return [
+            Sheet(self.title, variant, self.seed, questions, answers, hints)
+            for variant, questions in enumerate(self.sheets, start=1)
+        ]
+
     @checks_flags
     def text(self, *, answers: bool = False, hints: bool = False) -> str:
         """Write the sheets as text, with blanks or with the answers."""
-        parts = []
-        for variant, sheet in enumerate(self.sheets, start=1):
-            parts.append(
-                f"{self.topic.capitalize()} — variant {variant} (seed {self.seed})"
-                + ("  KEY" if answers else "")
-            )
-            for number, question in enumerate(sheet, start=1):
-                parts.append(f"\n{number}. {question.text}")
-                parts.extend(f"     {m.to_text(formula)}" for formula in question.given)
-                for letter, item in zip(
-                    "abcdefghijklmnop", question.items, strict=False
-                ):
-                    right = m.to_text(item.answer) if answers else "_" * 20
-                    hint = f"   (hint: {item.hint})" if hints and item.hint else ""
-                    parts.append(
-                        f"   {letter}) {m.to_text(item.asked)} = {right}{hint}"
-                    )
-                if answers:
-                    parts.append(f"   verified: {question.verified}")
-            parts.append("")
-        return "\n".join(parts).rstrip()
+        return "\n\n".join(sheet.text() for sheet in self._sheets(answers, hints))
 
     @checks_flags
     def sheet(self, *, hints: bool = False) -> str:
@@ -96,144 +90,176 @@ class Exam:
         return self.sheet()
 
     @checks_flags
-    def latex(self, *, answers: bool = False, hints: bool = False) -> str:
-        """Write the sheets as LaTeX (amsmath)."""
-        parts = []
-        for variant, sheet in enumerate(self.sheets, start=1):
-            parts.append(
-                rf"\section*{{{self.topic.capitalize()}, variant {variant}}}"
-                + "\n\\begin{enumerate}"
-            )
-            for question in sheet:
-                parts.append(rf"\item {m.escape_text(question.text)}")
-                parts.extend(
-                    rf"\[ {m.to_latex(formula)} \]" for formula in question.given
-                )
-                parts.append(r"\begin{enumerate}")
-                for item in question.items:
-                    right = (
-                        m.to_latex(item.answer)
-                        if answers
-                        else r"\underline{\hspace{4cm}}"
-                    )
-                    hint = (
-                        rf" \quad (\textit{{hint: {m.escape_text(item.hint)}}})"
-                        if hints and item.hint
-                        else ""
-                    )
-                    parts.append(rf"\item ${m.to_latex(item.asked)} = {right}${hint}")
-                parts.append(r"\end{enumerate}")
-            parts.append(r"\end{enumerate}")
-        return "\n".join(parts)
+    def latex(
+        self, *, answers: bool = False, hints: bool = False, standalone: bool = False
+    ) -> str:
+        """Write the sheets as LaTeX (amsmath), a page for each; with ``standalone`` as a whole document."""
+        return sheets.document(self._sheets(answers, hints), standalone)
 
     @checks_flags
     def html(self, *, answers: bool = False, hints: bool = False) -> str:
-        """Write the sheets as one HTML page with MathML."""
-        title = self.topic.capitalize() + (" — KEY" if answers else "")
+        """Write the sheets as one HTML page with MathML; printed, each sheet begins a new page."""
+        title = self.title + (" — KEY" if answers else "")
         below = f"{'Answer key' if answers else 'Questions'}, seed {self.seed}"
-        return page(title, self._blocks(answers, hints), below, style=_STYLE)
-
-    def _blocks(self, answers: bool, hints: bool) -> list[Block]:
-        blocks: list[Block] = []
-        for variant, sheet in enumerate(self.sheets, start=1):
-            blocks.append(
-                _Sheet(
-                    f"Variant {variant}" + (" — KEY" if answers else ""),
-                    sheet,
-                    answers,
-                    hints,
-                )
-            )
-        return blocks
+        return page(title, self._sheets(answers, hints), below, style=sheets.STYLE)
 
     def _repr_html_(self) -> str:
-        body = "\n".join(
-            block.html() for block in self._blocks(answers=False, hints=False)
-        )
-        return f"<style>{_STYLE}</style>\n{body}"
+        body = "\n".join(sheet.html() for sheet in self._sheets(False, False))
+        return f"<style>{sheets.STYLE}</style>\n{body}"
 
+    @checks_flags
+    def to_dict(self, *, answers: bool = True) -> dict[str, Any]:
+        """Return the exam as a dictionary for JSON: questions with what is given, items with points and keys."""
+        return {
+            "topic": self.topic,
+            "seed": self.seed,
+            "sheets": [
+                [record(question, answers) for question in sheet]
+                for sheet in self.sheets
+            ],
+        }
 
-@dataclass(frozen=True)
-class _Sheet:
-    """The questions of one variant as a block of a page; on paper each begins a page of its own."""
+    def export(self, format: str, path: str | Path) -> Path:
+        """Write all variants with their keys to a file for a learning platform.
 
-    title: str
-    questions: tuple[Question, ...]
-    answers: bool
-    hints: bool
+        ========  ===========================================================================
+        format    file
+        ========  ===========================================================================
+        moodle    Moodle XML: numbers as Cloze questions, formulas as essays with the key
+        gift      GIFT: one question an entry
+        qti       ZIP package of QTI 2.1: an item a question, a test a variant
+        canvas    ZIP package of QTI 1.2 for Canvas: Classic Quizzes, also read by New Quizzes
+        ========  ===========================================================================
 
-    def html(self) -> str:
-        """Return the questions as a list, their parts lettered."""
-        parts = ['<section class="exam">', Heading(self.title).html(), "<ol>"]
-        for question in self.questions:
-            parts.append(f"<li><p>{escape(question.text)}</p>")
-            parts.extend(
-                f'<p class="row">{m.to_mathml(formula)}</p>'
-                for formula in question.given
+        Args:
+            format: "moodle", "gift", "qti" or "canvas".
+            path: The file to write.
+
+        Returns:
+            The path.
+
+        Raises:
+            ArgumentError: an unknown format.
+
+        >>> from deltarule.optim.exam import exam
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     exam("shapes").export("moodle", f"{folder}/quiz.xml").read_text()[:38]
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        """
+        if format not in FORMATS:
+            raise ArgumentError(
+                "exam export", expected=f"one of {', '.join(FORMATS)}", got=repr(format)
             )
-            parts.append('<ol type="a">')
-            for item in question.items:
-                right = (
-                    m.to_mathml(item.answer)
-                    if self.answers
-                    else '<span class="blank">&#160;</span>'
-                )
-                hint = (
-                    f' <span class="hint">{escape(item.hint)}</span>'
-                    if self.hints and item.hint
-                    else ""
-                )
-                parts.append(
-                    f'<li><div class="row">{m.to_mathml(item.asked)} = {right}{hint}</div></li>'
-                )
-            checked = (
-                f'<p class="verified">verified: {escape(question.verified)}</p>'
-                if self.answers
-                else ""
+        target = Path(path)
+        write_atomically(target, FORMATS[format](self.title, self.sheets))
+        return target
+
+    def item(self, variant: int, item: str) -> Item:
+        """Return an item of a variant by its number and letter.
+
+        Raises:
+            ArgumentError: there is no such variant or item.
+        """
+        if isinstance(variant, bool) or variant not in range(1, len(self.sheets) + 1):
+            raise ArgumentError(
+                "exam variant", expected=f"1 to {len(self.sheets)}", got=repr(variant)
             )
-            parts.append(f"</ol>{checked}</li>")
-        return "\n".join([*parts, "</ol></section>"])
+        found = {
+            f"{number}{sheets.label(index)}": part
+            for number, question in enumerate(self.sheets[variant - 1], start=1)
+            for index, part in enumerate(question.items)
+        }
+        wanted = str(item).strip().lower().rstrip(").")
+        if wanted not in found:
+            raise ArgumentError(
+                "exam item", expected=f"one of {', '.join(found)}", got=repr(item)
+            )
+        return found[wanted]
+
+    def grade(self, variant: int, item: str, answer: str) -> ItemGrade:
+        """Grade an answer to an item of a variant, with points.
+
+        Numbers are compared entry by entry and share the points; formulas are compared by evaluation. An answer that
+        cannot be parsed is not wrong: ``readable`` is false and ``points`` is None.
+
+        Args:
+            variant: The number of the variant, from 1.
+            item: The item as printed: "1a", "2c".
+            answer: The answer: numbers, a formula, or an option.
+
+        Raises:
+            ArgumentError: there is no such variant or item, or the answer is no text.
+
+        >>> from deltarule.optim.exam import exam
+        >>> sheets = exam("normalization", seed=0)
+        >>> print(sheets.grade(1, "1a", "−1"))
+        ✓  1 of 1 points. This is right.
+        >>> sheets.grade(1, "1c", "0, 6, -2, 1").points
+        0.75
+        """
+        if not isinstance(answer, str):
+            raise ArgumentError(
+                "exam answer", expected="text", got=type(answer).__name__
+            )
+        return mark(self.item(variant, item), answer, self.evaluate, self.draw)
 
 
 def exam(
     topic: str,
+    authors: Sequence[Author],
     evaluate: Evaluate,
     draw: Draw,
     *,
     seed: int = 0,
     variants: int = 1,
     n_questions: int | None = None,
-    topics: Mapping[str, tuple[Author, ...]] = TOPICS,
 ) -> Exam:
-    """Set question sheets on a topic; the same seed gives the same sheets.
+    """Create question sheets; the same seed gives the same sheets.
 
     Args:
-        topic: "networks" (the hand-derived networks), "gradients" (their numbers), "shapes", "convolution",
-            "normalization", "divergence", "initialization", or another one of ``topics``.
+        topic: The topic or title.
+        authors: The authors of questions.
         evaluate: Runs graphs.
         draw: Draws random values for the proofs.
         seed: Seed of the numbers.
-        variants: How many sheets.
-        n_questions: Questions a sheet; by default one of each kind.
-        topics: The authors of questions by topic.
+        variants: The number of sheets; as long as there are enough, no two have the same key.
+        n_questions: Questions per sheet; by default one of each author.
 
     Raises:
-        ArgumentError: an unknown topic or a count below 1.
+        ArgumentError: a number below 1.
     """
-    if topic not in topics:
-        raise ArgumentError(
-            "exam topic", expected=f"one of {', '.join(topics)}", got=repr(topic)
-        )
     if variants < 1 or (n_questions is not None and n_questions < 1):
         raise ArgumentError(
             "exam",
             expected="at least one variant and question",
             got=f"{variants}, {n_questions}",
         )
-    authors = topics[topic]
-    sheets = []
+    count = n_questions or len(authors)
+    chosen = [authors[i % len(authors)] for i in range(count)]
+    written, keys = [], set[tuple[str, ...]]()
     for variant in range(variants):
         chance = random.Random(f"{topic} {seed} {variant}")
-        chosen = [authors[i % len(authors)] for i in range(n_questions or len(authors))]
-        sheets.append(tuple(author(chance, evaluate, draw) for author in chosen))
-    return Exam(topic, seed, tuple(sheets))
+        for _ in range(_REDRAWS):
+            sheet = tuple(author(chance, evaluate, draw) for author in chosen)
+            key = _key(sheet)
+            if key not in keys:
+                break
+        keys.add(key)
+        written.append(sheet)
+    return Exam(topic, seed, tuple(written), evaluate, draw)
+
+
+def _key(sheet: Sequence[Question]) -> tuple[str, ...]:
+    return tuple(
+        m.to_text(item.answer) for question in sheet for item in question.items
+    )
+
+
+def choose(topic: str, topics: Mapping[str, tuple[Author, ...]]) -> tuple[Author, ...]:
+    """Return the authors of a topic; raise ArgumentError for an unknown one."""
+    if not isinstance(topic, str) or topic not in topics:
+        raise ArgumentError(
+            "exam topic", expected=f"one of {', '.join(topics)}", got=repr(topic)
+        )
+    return topics[topic]

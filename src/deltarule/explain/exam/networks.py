@@ -1,85 +1,75 @@
-"""Questions on the hand-derived networks: derive the gradients, or compute them for small whole numbers."""
+"""Networks of course exercises in families of equal difficulty: derive the gradients, or compute them in numbers."""
 
 from __future__ import annotations
 
-import math
+import functools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from deltarule import dtypes
-from deltarule.errors import GraphError
-from deltarule.explain.derivation.derivation import Line
-from deltarule.explain.exam.questions import (
-    Item,
-    Question,
-    equation,
-    matrix,
-    name,
-    value,
-    vector,
-)
-from deltarule.explain.explanation import Derivation, derive
-from deltarule.explain.page.numeric_example import Example
-from deltarule.explain.page.page import entry, header, parameters
+from deltarule.explain.exam import gradients
+from deltarule.explain.exam.gradients import Network
+from deltarule.explain.exam.questions import Question
+from deltarule.explain.explanation import Derivation
 from deltarule.explain.proof.proof import Draw, Evaluate
 from deltarule.graph import build, functions
 from deltarule.graph.node import Node
-from deltarule.render import mathematics as m
-
-_DRAWS = 1000  # of the numbers of one question
 
 
 @dataclass(frozen=True)
-class Network:
-    """A network to derive: its title, its loss, its variables and the names of its signals."""
+class Activation:
+    """An activation function and its name in a title."""
 
-    title: str
-    loss: Node
-    wrt: tuple[Node, ...]
-    names: dict[Node, str]
+    name: str
+    apply: Callable[[Node], Node]
+
+
+RELU = Activation("ReLU", functions.relu)
+TANH = Activation("tanh", build.tanh)
+SIGMOID = Activation("sigmoid", functions.sigmoid)
+SOFTPLUS = Activation("softplus", functions.softplus)
+LEAKY = Activation("leaky ReLU", lambda z: functions.leaky_relu(z, slope=0.25))
+LEAKY_HALF = Activation("leaky ReLU", lambda z: functions.leaky_relu(z, slope=0.5))
+ELU = Activation("ELU", lambda z: functions.elu(z, alpha=0.5))
+ELU_1 = Activation("ELU", lambda z: functions.elu(z, alpha=1.0))
 
 
 def _input(name_: str, *shape: int) -> Node:
     return build.input_node(name_, shape, dtypes.FLOAT64)
 
 
-def weighted_cross_entropy(chance: random.Random) -> Network:
+def weighted_cross_entropy(hidden: Activation, n: int) -> Network:
     """A two-layer network with weighted binary cross-entropy."""
-    n, hidden = chance.choice([2, 3]), chance.choice([2, 3])
     x, y, a, b = _input("x", n), _input("y", 1), _input("alpha"), _input("beta")
     W1, b1, W2, b2 = (
-        _input("W_1", hidden, n),
-        _input("b_1", hidden),
-        _input("W_2", 1, hidden),
+        _input("W_1", 2, n),
+        _input("b_1", 2),
+        _input("W_2", 1, 2),
         _input("b_2", 1),
     )
-    output = functions.sigmoid(
-        build.add(
-            build.matmul(W2, functions.relu(build.add(build.matmul(W1, x), b1))), b2
-        )
-    )
+    z1 = build.add(build.matmul(W1, x), b1)
+    output = functions.sigmoid(build.add(build.matmul(W2, hidden.apply(z1)), b2))
     right = build.multiply(build.multiply(a, y), build.log(output))
     wrong = build.multiply(
         build.multiply(b, build.subtract(1, y)), build.log(build.subtract(1, output))
     )
     loss = build.negate(build.sum_over(build.add(right, wrong)))
     return Network(
-        "A two-layer network with weighted binary cross-entropy",
+        f"A two-layer network with {hidden.name} units and weighted binary cross-entropy",
         loss,
         (W1, b1, W2, b2),
         {},
+        {"y": (0, 1), "alpha": (0.5, 2, 3), "beta": (0.5, 2, 3)},
     )
 
 
-def siamese(chance: random.Random) -> Network:
+def siamese(hidden: Activation, n: int) -> Network:
     """Two inputs through shared weights, compared by cosine similarity."""
-    n = chance.choice([2, 3])
     x, other, y = _input("x", n), _input("x_hat", n), _input("y")
     W1, W2 = _input("W_1", 3, n), _input("W_2", 2, 3)
     z, w = (
-        build.matmul(W2, functions.relu(build.matmul(W1, source)))
+        build.matmul(W2, hidden.apply(build.matmul(W1, source)))
         for source in (x, other)
     )
     lengths = build.multiply(
@@ -87,209 +77,137 @@ def siamese(chance: random.Random) -> Network:
     )
     loss = build.negate(build.multiply(y, build.divide(build.matmul(z, w), lengths)))
     return Network(
-        "A Siamese network with shared weights and the loss L = −y cos(z, ẑ)",
+        f"A Siamese network with shared weights, {hidden.name} units and the loss L = −y cos(z, ẑ)",
         loss,
         (W1, W2),
         {z: "z", w: "z_hat"},
+        {"y": (1, -1)},
     )
 
 
-def leaky(chance: random.Random) -> Network:
-    """One layer with a leaky rectifier and half squared error."""
-    n, p = chance.choice([2, 3]), chance.choice([2, 3])
-    x, y, W, b = _input("x", n), _input("y", p), _input("W", p, n), _input("b", p)
-    output = functions.leaky_relu(
-        build.add(build.matmul(W, x), b), slope=chance.choice([0.1, 0.25, 0.5])
-    )
+def single_layer(output: Activation, n: int) -> Network:
+    """One layer with half squared error."""
+    x, y, W, b = _input("x", n), _input("y", 2), _input("W", 2, n), _input("b", 2)
+    prediction = output.apply(build.add(build.matmul(W, x), b))
     return Network(
-        "A layer with a leaky rectifier and half squared error",
-        build.sum_over(functions.squared_error(output, y)),
+        f"A layer with {output.name} units and half squared error",
+        build.sum_over(functions.squared_error(prediction, y)),
         (W, b, x),
         {},
     )
 
 
-def skip(chance: random.Random) -> Network:
-    """A rectified layer beside a linear skip path."""
-    n, p, k = chance.choice([2, 3]), chance.choice([2, 3]), 2
+def skip(hidden: Activation, n: int) -> Network:
+    """A hidden layer beside a linear skip path."""
     x, y, W1, W2, W3 = (
         _input("x", n),
-        _input("y", k),
-        _input("W_1", p, n),
-        _input("W_2", k, n),
-        _input("W_3", k, p),
+        _input("y", 2),
+        _input("W_1", 3, n),
+        _input("W_2", 2, n),
+        _input("W_3", 2, 3),
     )
     z = build.add(
-        build.matmul(W3, functions.relu(build.matmul(W1, x))), build.matmul(W2, x)
+        build.matmul(W3, hidden.apply(build.matmul(W1, x))), build.matmul(W2, x)
     )
     return Network(
-        "A rectified layer with a linear skip path",
+        f"A layer of {hidden.name} units with a linear skip path",
         build.sum_over(functions.squared_error(z, y)),
         (x, W1, W2, W3),
         {z: "z"},
     )
 
 
-def exponential(chance: random.Random) -> Network:
-    """A parametric rectifier, an exponential unit and a linear layer."""
-    n, k = 2, chance.choice([2, 3])
-    x, y, alpha = _input("x", n), _input("y", k), _input("alpha")
-    W1, W2, W3 = _input("W_1", n, n), _input("W_2", n, n), _input("W_3", k, n)
+def parametric(second: Activation, k: int) -> Network:
+    """A parametric rectifier, a second activation and a linear layer."""
+    x, y, alpha = _input("x", 2), _input("y", k), _input("alpha")
+    W1, W2, W3 = _input("W_1", 2, 2), _input("W_2", 2, 2), _input("W_3", k, 2)
     e = build.matmul(W1, x)
     d = build.where(build.less(0, e), e, build.multiply(alpha, e))
-    a = build.matmul(W3, functions.elu(build.matmul(W2, d), alpha=0.5))
+    a = build.matmul(W3, second.apply(build.matmul(W2, d)))
     return Network(
-        "A parametric rectifier (slope α), an ELU and a linear layer",
+        f"A parametric rectifier (slope α), {second.name} units and a linear layer",
         build.sum_over(functions.squared_error(a, y)),
         (W1, W2, W3, alpha),
         {e: "e", d: "d", a: "a"},
+        {"alpha": (0.5, 0.25)},
     )
 
 
-def difference(chance: random.Random) -> Network:
+def difference(hidden: Activation, n: int) -> Network:
     """Two inputs through a shared layer, their difference classified."""
-    n, p = chance.choice([2, 3]), chance.choice([2, 3])
     first, second, y = _input("x_p", n), _input("x_q", n), _input("y", 1)
     W1, b1, W2, b2 = (
-        _input("W_1", p, n),
-        _input("b_1", p),
-        _input("W_2", 1, p),
+        _input("W_1", 2, n),
+        _input("b_1", 2),
+        _input("W_2", 1, 2),
         _input("b_2", 1),
     )
     h = [build.add(build.matmul(W1, source), b1) for source in (first, second)]
-    z = build.subtract(functions.relu(h[0]), functions.relu(h[1]))
+    z = build.subtract(hidden.apply(h[0]), hidden.apply(h[1]))
     logit = build.add(build.matmul(W2, z), b2)
     loss = build.sum_over(functions.binary_cross_entropy(logit, y))
     return Network(
-        "A difference network with shared W₁ and b₁",
+        f"A difference network with shared W₁ and b₁ and {hidden.name} units",
         loss,
         (W1, b1, W2, b2),
         {h[0]: "h_p", h[1]: "h_q", z: "z"},
     )
 
 
-NETWORKS: tuple[Callable[[random.Random], Network], ...] = (
-    weighted_cross_entropy,
-    siamese,
-    leaky,
-    skip,
-    exponential,
-    difference,
+@dataclass(frozen=True)
+class Family:
+    """Networks of equal difficulty that differ in the activation and in a size.
+
+    ``symbolic`` activations are drawn where formulas are asked for, ``numeric`` ones where numbers are.
+    """
+
+    make: Callable[[Activation, int], Network]
+    symbolic: tuple[Activation, ...]
+    numeric: tuple[Activation, ...]
+    size: int
+
+
+FAMILIES = (
+    Family(
+        weighted_cross_entropy,
+        (RELU, TANH, SIGMOID, LEAKY),
+        (RELU, LEAKY, LEAKY_HALF),
+        3,
+    ),
+    Family(siamese, (RELU, TANH, SIGMOID, LEAKY), (RELU, LEAKY, LEAKY_HALF), 2),
+    Family(single_layer, (LEAKY, ELU, SOFTPLUS, TANH), (RELU, LEAKY, LEAKY_HALF), 3),
+    Family(skip, (RELU, TANH, SOFTPLUS, LEAKY), (RELU, LEAKY, LEAKY_HALF), 2),
+    Family(parametric, (ELU, ELU_1, TANH, SOFTPLUS), (RELU, LEAKY, LEAKY_HALF), 2),
+    Family(difference, (RELU, TANH, SIGMOID, LEAKY), (RELU, LEAKY, LEAKY_HALF), 2),
 )
 
 
-def _proved(network: Network, evaluate: Evaluate, draw: Draw) -> tuple[Derivation, str]:
-    derivation = derive(
-        network.loss, network.wrt, names=network.names, evaluate=evaluate, draw=draw
-    )
-    report = derivation.check(points=5)
-    if not report:
-        raise GraphError(
-            "exam", expected="a key whose every line is proved", got=report.summary
-        )
-    return derivation, report.summary
+@functools.lru_cache(maxsize=64)
+def _proved_member(
+    family: Family, activation: Activation, evaluate: Evaluate, draw: Draw
+) -> tuple[Network, Derivation, str]:
+    """Derive and prove a network of a family once for all variants of an exam that ask for it."""
+    network = family.make(activation, family.size)
+    return network, *gradients.proved(network, evaluate, draw)
 
 
-def _given(derivation: Derivation) -> tuple[m.Formula, ...]:
-    derived = derivation.derived
-    lines = [
-        equation(e.left, e.right)
-        for e in (entry(line, derived.loss_name) for line in derivation.forward)
-    ]
-    return (header(derived), parameters(derived), *lines)
-
-
-def _asked(lines: Sequence[Line]) -> list[Line]:
-    return [line for line in lines if line.wanted]
-
-
-def _derivation_question(
-    build_network: Callable[[random.Random], Network],
-) -> Callable[..., Question]:
+def _derivation_question(family: Family) -> Callable[..., Question]:
     def author(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-        network = build_network(chance)
-        derivation, summary = _proved(network, evaluate, draw)
-        loss = derivation.derived.loss_name
-        items = []
-        for line in derivation.steps:
-            shown = entry(line, loss)
-            right = (
-                shown.right
-                if shown.alias is None
-                else m.row(shown.right, m.Operator("=:", spaced=True), shown.alias)
-            )
-            items.append(Item(shown.left, right, f"{line.reason}; shape {shown.shape}"))
-        text = (
-            f"{network.title}. Derive the gradients line by line (denominator layout)."
-        )
-        return Question(text, _given(derivation), tuple(items), summary)
+        activation = chance.choice(family.symbolic)
+        member = _proved_member(family, activation, evaluate, draw)
+        return gradients.derivation_question(*member)
 
     return author
 
 
-def _numeric_question(
-    build_network: Callable[[random.Random], Network],
-) -> Callable[..., Question]:
+def _numeric_question(family: Family) -> Callable[..., Question]:
     def author(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-        network = build_network(chance)
-        derivation, summary = _proved(network, evaluate, draw)
-        numbers, at = _finite(derivation, chance)
-        given = [equation(name(key), _shown(item)) for key, item in numbers.items()]
-        loss = derivation.derived.loss_name
-        items = [
-            Item(
-                entry(line, loss).left,
-                _shown(at[f"d{loss}/d{line.name}"].tolist()),
-                line.reason,
-            )
-            for line in _asked(derivation.steps)
-        ]
-        text = f"{network.title}. Compute the gradients for these numbers."
-        return Question(text, (*_given(derivation)[2:], *given), tuple(items), summary)
+        activation = chance.choice(family.numeric)
+        member = _proved_member(family, activation, evaluate, draw)
+        return gradients.numeric_question(*member, chance, evaluate)
 
     return author
 
 
-def _finite(
-    derivation: Derivation, chance: random.Random
-) -> tuple[dict[str, Any], Example]:
-    """Draw numbers until every value of both passes is finite: a cosine has none where a rectifier left only zeros."""
-    for _ in range(_DRAWS):
-        numbers = {s.name: _small(s.node, chance) for s in derivation.derived.inputs}
-        at = derivation.at(numbers)
-        if all(math.isfinite(float(abs(line.value).sum())) for line in at.lines):
-            return numbers, at
-    raise GraphError(
-        "exam",
-        expected="numbers at which the gradients are finite",
-        got=f"none in {_DRAWS} draws",
-    )
-
-
-def _small(
-    node: Node, chance: random.Random
-) -> list[list[int]] | list[int] | float | int:
-    label = str(node.attributes["name"])
-    if label == "y" and node.shape in ((), (1,)):
-        return [1] if node.shape else 1
-    if not node.shape:
-        return chance.choice([0.25, 0.5, 2])
-    choices = [-2, -1, 1, 2, 3]
-    if len(node.shape) == 1:
-        return [chance.choice(choices) for _ in range(node.shape[0])]
-    return [
-        [chance.choice(choices) for _ in range(node.shape[1])]
-        for _ in range(node.shape[0])
-    ]
-
-
-def _shown(numbers: object) -> m.Formula:
-    if isinstance(numbers, list) and numbers and isinstance(numbers[0], list):
-        return matrix(numbers)
-    if isinstance(numbers, list):
-        return vector(numbers)
-    return value(float(str(numbers)))
-
-
-AUTHORS = tuple(_derivation_question(network) for network in NETWORKS)
-NUMERIC = tuple(_numeric_question(network) for network in NETWORKS)
+AUTHORS = tuple(_derivation_question(family) for family in FAMILIES)
+NUMERIC = tuple(_numeric_question(family) for family in FAMILIES)

@@ -1,31 +1,95 @@
-"""Exam questions as plain data: a text, blanks to fill, hints, and a key that has been verified."""
+"""Exam questions as plain data: a text, the given formulas, and items with points and a verified key."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from deltarule.errors import GraphError
+from deltarule.explain.exam.responses import FreeText, Numbers, Response
 from deltarule.render import mathematics as m
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something to find: what is asked, the answer, and a hint."""
+    """One thing to find.
+
+    Attributes:
+        asked: What is asked for.
+        answer: The key.
+        hint: A hint.
+        points: Points for a right answer.
+        response: What kind of answer is expected.
+    """
 
     asked: m.Formula
     answer: m.Formula
     hint: str = ""
+    points: float = 1.0
+    response: Response = FreeText()  # noqa: RUF009 - immutable
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question: its text, the given formulas, the items to find; ``verified`` tells how the key was checked."""
+    """A question: its text, the given formulas, the items to find; ``verified`` states how the key was checked."""
 
     text: str
     given: tuple[m.Formula, ...]
     items: tuple[Item, ...]
     verified: str
+
+    @property
+    def points(self) -> float:
+        """The points of all items."""
+        return sum(item.points for item in self.items)
+
+    def worth(self, points: float) -> Question:
+        """Return the question with the given points, distributed evenly over its items."""
+        each = points / len(self.items)
+        items = tuple(replace(item, points=each) for item in self.items)
+        return replace(self, items=items)
+
+
+def number_item(
+    asked: m.Formula, number: float, hint: str = "", answer: m.Formula | None = None
+) -> Item:
+    """Return an item that asks for one number."""
+    shown = value(number) if answer is None else answer
+    return Item(asked, shown, hint, response=Numbers(float(number)))
+
+
+def vector_item(asked: m.Formula, numbers: Sequence[float], hint: str = "") -> Item:
+    """Return an item that asks for a vector."""
+    found = Numbers(tuple(float(number) for number in numbers))
+    return Item(asked, vector(numbers), hint, response=found)
+
+
+def matrix_item(
+    asked: m.Formula, rows: Sequence[Sequence[float]], hint: str = ""
+) -> Item:
+    """Return an item that asks for a matrix."""
+    found = Numbers(tuple(tuple(float(number) for number in row) for row in rows))
+    return Item(asked, matrix(rows), hint, response=found)
+
+
+def shown_number(number: float) -> str:
+    """Write a number with six significant digits, whole numbers without a decimal point.
+
+    >>> shown_number(2.0), shown_number(-1 / 3)
+    ('2', '−0.333333')
+    """
+    return f"{number:.6g}".replace("-", "−")
+
+
+def points_text(points: float) -> str:
+    """Write a number of points.
+
+    >>> points_text(1), points_text(2.5), points_text(1 / 3)
+    ('1 point', '2.5 points', '0.33 points')
+    """
+    shown = f"{points:.2f}".rstrip("0").rstrip(".")
+    return f"{shown} point" + ("" if shown == "1" else "s")
 
 
 def value(number: float | int | str) -> m.Formula:
@@ -34,8 +98,8 @@ def value(number: float | int | str) -> m.Formula:
         return m.Number(number)
     if not math.isfinite(number):
         raise GraphError("exam", expected="finite numbers to ask for", got=str(number))
-    shown = str(number) if isinstance(number, int) else f"{number:.6g}"
-    return m.Number(shown.replace("-", "−"))
+    shown = str(number).replace("-", "−")
+    return m.Number(shown if isinstance(number, int) else shown_number(number))
 
 
 def equation(left: m.Formula, right: m.Formula) -> m.Formula:
@@ -43,12 +107,12 @@ def equation(left: m.Formula, right: m.Formula) -> m.Formula:
     return m.row(left, m.Operator("=", spaced=True), right)
 
 
-def vector(numbers: list[float] | list[int]) -> m.Formula:
+def vector(numbers: Sequence[float]) -> m.Formula:
     """Return a column written as a row in parentheses."""
     return m.Fenced(m.join([value(number) for number in numbers], m.Operator(", ")))
 
 
-def matrix(rows: list[list[float]] | list[list[int]]) -> m.Formula:
+def matrix(rows: Sequence[Sequence[float]]) -> m.Formula:
     """Return a matrix."""
     return m.Grid(tuple(tuple(value(number) for number in row) for row in rows))
 
