@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from deltarule.errors import GraphError
 from deltarule.explain.exam.responses import FreeText, Numbers, Response
@@ -27,7 +27,7 @@ class Item:
     answer: m.Formula
     hint: str = ""
     points: float = 1.0
-    response: Response = FreeText()  # noqa: RUF009 - immutable
+    response: Response = field(default_factory=FreeText)
 
 
 @dataclass(frozen=True)

@@ -158,8 +158,10 @@ def _number(entry: str, text: str) -> float:
 
 def _value(node: ast.expr) -> float:
     """Evaluate an arithmetic expression; raise KeyError or ValueError for anything else."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return float(node.value)  # type: ignore[arg-type]
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, bool) or not isinstance(node.value, (int, float)):
+            raise ValueError
+        return float(node.value)
     if isinstance(node, ast.Name):
         return _CONSTANTS[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
