@@ -27,7 +27,10 @@ from panels import (
 
 from deltarule.backends.native.contraction.contraction import emit_contraction
 from deltarule.backends.native.contraction.packing import padded_stride
-from deltarule.backends.native.contraction.specification import ContractionSpec, Index
+from deltarule.backends.native.contraction.specification import (
+    ContractionIndex,
+    ContractionSpec,
+)
 from deltarule.backends.native.contraction.tiling import Schedule, schedule_contraction
 from deltarule.backends.native.llvm.compiler import compile_modules
 from deltarule.backends.native.llvm.emitter import Emitter, Module
@@ -163,9 +166,9 @@ def row_major_line(rows: int, columns: int, depth: int) -> Line:
     """Return a plain product of unpadded row-major arrays."""
     spec = ContractionSpec(
         (
-            Index("row", rows, depth, 0, columns),
-            Index("column", columns, 0, 1, 1),
-            Index("k", depth, 1, columns, 0),
+            ContractionIndex("row", rows, depth, 0, columns),
+            ContractionIndex("column", columns, 0, 1, 1),
+            ContractionIndex("k", depth, 1, columns, 0),
         ),
         free_m=("row",),
         free_n=("column",),

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.backends.native.contraction.specification import ContractionSpec, Index
+from deltarule.backends.native.contraction.specification import (
+    ContractionIndex,
+    ContractionSpec,
+)
 from deltarule.errors import ShapeError
 
 Array = npt.NDArray[Any]
@@ -94,10 +97,12 @@ def dense_forward(
     """
     return ContractionSpec(
         (
-            Index("row", rows, x_stride, 0, y_stride),
-            Index("panel", layout.panels, 0, layout.panel_size, layout.lanes),
-            Index("lane", layout.lanes, 0, 1, 1),
-            Index("input", layout.inputs, 1, layout.lanes, 0),
+            ContractionIndex("row", rows, x_stride, 0, y_stride),
+            ContractionIndex(
+                "panel", layout.panels, 0, layout.panel_size, layout.lanes
+            ),
+            ContractionIndex("lane", layout.lanes, 0, 1, 1),
+            ContractionIndex("input", layout.inputs, 1, layout.lanes, 0),
         ),
         free_m=("row",),
         free_n=("panel", "lane"),
@@ -116,10 +121,12 @@ def dense_input_gradient(
     """Return dX = dY·W: A = dY (rows, padded outputs), B = W in panels, C = dX (rows, inputs). Needs scratch."""
     return ContractionSpec(
         (
-            Index("row", rows, dy_stride, 0, dx_stride),
-            Index("input", layout.inputs, 0, layout.lanes, 1),
-            Index("panel", layout.panels, layout.lanes, layout.panel_size, 0),
-            Index("lane", layout.lanes, 1, 1, 0),
+            ContractionIndex("row", rows, dy_stride, 0, dx_stride),
+            ContractionIndex("input", layout.inputs, 0, layout.lanes, 1),
+            ContractionIndex(
+                "panel", layout.panels, layout.lanes, layout.panel_size, 0
+            ),
+            ContractionIndex("lane", layout.lanes, 1, 1, 0),
         ),
         free_m=("row",),
         free_n=("input",),
@@ -141,10 +148,12 @@ def dense_weight_gradient(
     """
     return ContractionSpec(
         (
-            Index("input", layout.inputs, 1, 0, layout.lanes),
-            Index("panel", layout.panels, 0, layout.lanes, layout.panel_size),
-            Index("lane", layout.lanes, 0, 1, 1),
-            Index("row", rows, x_stride, dy_stride, 0),
+            ContractionIndex("input", layout.inputs, 1, 0, layout.lanes),
+            ContractionIndex(
+                "panel", layout.panels, 0, layout.lanes, layout.panel_size
+            ),
+            ContractionIndex("lane", layout.lanes, 0, 1, 1),
+            ContractionIndex("row", rows, x_stride, dy_stride, 0),
         ),
         free_m=("input",),
         free_n=("panel", "lane"),
@@ -196,11 +205,13 @@ class Convolution:
         layout = self.layout
         return ContractionSpec(
             (
-                Index("image", self.images, x.image, 0, y.image),
-                Index("y", self.height, x.row * self.stride[0], 0, y.row),
-                Index("x", self.width, x.pixel * self.stride[1], 0, y.pixel),
-                Index("panel", layout.panels, 0, layout.panel_size, layout.lanes),
-                Index("lane", layout.lanes, 0, 1, 1),
+                ContractionIndex("image", self.images, x.image, 0, y.image),
+                ContractionIndex("y", self.height, x.row * self.stride[0], 0, y.row),
+                ContractionIndex("x", self.width, x.pixel * self.stride[1], 0, y.pixel),
+                ContractionIndex(
+                    "panel", layout.panels, 0, layout.panel_size, layout.lanes
+                ),
+                ContractionIndex("lane", layout.lanes, 0, 1, 1),
                 *self._window(x, layout.lanes, 0),
             ),
             free_m=("image", "y", "x"),
@@ -217,11 +228,15 @@ class Convolution:
         return ContractionSpec(
             (
                 *self._window(x, 0, layout.lanes),
-                Index("panel", layout.panels, 0, layout.lanes, layout.panel_size),
-                Index("lane", layout.lanes, 0, 1, 1),
-                Index("image", self.images, x.image, dy.image, 0),
-                Index("y", self.height, x.row * self.stride[0], dy.row, 0),
-                Index("x", self.width, x.pixel * self.stride[1], dy.pixel, 0),
+                ContractionIndex(
+                    "panel", layout.panels, 0, layout.lanes, layout.panel_size
+                ),
+                ContractionIndex("lane", layout.lanes, 0, 1, 1),
+                ContractionIndex("image", self.images, x.image, dy.image, 0),
+                ContractionIndex("y", self.height, x.row * self.stride[0], dy.row, 0),
+                ContractionIndex(
+                    "x", self.width, x.pixel * self.stride[1], dy.pixel, 0
+                ),
             ),
             free_m=("ky", "kx", "channel"),
             free_n=("panel", "lane"),
@@ -306,14 +321,18 @@ class Convolution:
         sy, sx = self.stride
         return ContractionSpec(
             (
-                Index("image", self.images, dy.image, 0, dx.image),
-                Index("y", size[0], dy.row, 0, dx.row),
-                Index("x", size[1], dy.pixel, 0, dx.pixel),
-                Index("channel", self.channels, 0, layout.lanes, 1),
-                Index("ky", taps[0], -dy.row * steps[0], tap_row * sy, 0),
-                Index("kx", taps[1], -dy.pixel * steps[1], tap_pixel * sx, 0),
-                Index("panel", layout.panels, layout.lanes, layout.panel_size, 0),
-                Index("lane", layout.lanes, 1, 1, 0),
+                ContractionIndex("image", self.images, dy.image, 0, dx.image),
+                ContractionIndex("y", size[0], dy.row, 0, dx.row),
+                ContractionIndex("x", size[1], dy.pixel, 0, dx.pixel),
+                ContractionIndex("channel", self.channels, 0, layout.lanes, 1),
+                ContractionIndex("ky", taps[0], -dy.row * steps[0], tap_row * sy, 0),
+                ContractionIndex(
+                    "kx", taps[1], -dy.pixel * steps[1], tap_pixel * sx, 0
+                ),
+                ContractionIndex(
+                    "panel", layout.panels, layout.lanes, layout.panel_size, 0
+                ),
+                ContractionIndex("lane", layout.lanes, 1, 1, 0),
             ),
             free_m=("image", "y", "x"),
             free_n=("channel",),
@@ -324,12 +343,14 @@ class Convolution:
             c_offset=dx.offset,
         )
 
-    def _window(self, x: Images, b: int, c: int) -> tuple[Index, Index, Index]:
+    def _window(
+        self, x: Images, b: int, c: int
+    ) -> tuple[ContractionIndex, ContractionIndex, ContractionIndex]:
         """Return the indices over the window, with strides ``b`` or ``c`` per input of the weight."""
         row, pixel = self.kernel[1] * self.channels, self.channels
         (dilate_y, dilate_x), (ky, kx) = self.dilation, self.kernel
         return (
-            Index("ky", ky, x.row * dilate_y, row * b, row * c),
-            Index("kx", kx, x.pixel * dilate_x, pixel * b, pixel * c),
-            Index("channel", self.channels, 1, b, c),
+            ContractionIndex("ky", ky, x.row * dilate_y, row * b, row * c),
+            ContractionIndex("kx", kx, x.pixel * dilate_x, pixel * b, pixel * c),
+            ContractionIndex("channel", self.channels, 1, b, c),
         )

@@ -1,7 +1,7 @@
 """Gradient checks: analytic derivatives compared with central differences along random directions.
 
 Along a direction v, ⟨∇L, v⟩ must equal (L(x + hv) − L(x − hv)) / 2h up to O(h²); to second order the same holds for
-the directional derivative of the gradient. The evaluator is an argument: this room does not depend on NumPy.
+the directional derivative of the gradient. The evaluator is an argument, so that this package does not depend on NumPy.
 """
 
 from __future__ import annotations

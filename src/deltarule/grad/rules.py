@@ -1,6 +1,6 @@
 """The derivative table: primitive → named pullback.
 
-A pullback answers, for each operand, how the cotangent g = ∂L/∂(node) becomes the operand's share of ∂L.
+A pullback maps the cotangent g = ∂L/∂(node) to the contribution to the cotangent of one operand.
 All are in denominator layout (a gradient has the shape of its variable) and return nodes, so that every rule can
 be differentiated again. Conventions: |x|′ = 0 at 0; max and min at a tie: all to the first; √x has an infinite
 slope at 0; floor, sign and comparisons are flat.

@@ -1,1 +1,1 @@
-"""What an expression is: primitives, nodes, checked constructors, named functions, walks and rewrites."""
+"""The expression graph: primitives, nodes, checked constructors, named functions, traversals and rewrites."""

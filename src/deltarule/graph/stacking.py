@@ -1,8 +1,8 @@
 """Stacking: several graphs of equal structure as one graph, along a new first axis.
 
 Graphs have equal structure if they differ only in their inputs and in the values of constants. Constants that
-differ become a vector input; what is the same in all graphs is computed once. So models with different weights,
-learning rates and weight decays become one program.
+differ become a vector input; subgraphs that all graphs share are computed once. Models with different weights,
+learning rates and weight decays thus become one program.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _compared(node: Node) -> tuple[Node, ...]:
     return node.sources[:1] if node.op is Op.CHECK else node.sources
 
 
-def _fault(node: Node) -> str | None:
+def _violation(node: Node) -> str | None:
     """Return what is wrong with one node, or None."""
     kinds = {source.dtype for source in node.sources}
     if node.op in ELEMENTWISE:
@@ -131,10 +131,10 @@ def verify(outputs: Iterable[Node]) -> None:
     """
     for node in topological(outputs):
         try:
-            fault = _fault(node)
+            violation = _violation(node)
         except DeltaruleError as error:
-            fault = str(error)
-        if fault:
+            violation = str(error)
+        if violation:
             raise GraphError(
-                f"illegal node {node!r}", expected="a legal graph", got=fault
+                f"illegal node {node!r}", expected="a legal graph", got=violation
             )

@@ -92,26 +92,26 @@ class Fusion:
             if self._computes(node):
                 for operand, kind in self.operands(node):
                     self.uses[operand].append(Use(node, kind))
-        self._alone: set[Node] = set()  # operations that must not share a group
-        # for each group a bit set of the groups that it depends on, transitively
-        self._reached: list[int] = []
+        self._unfused: set[Node] = set()  # operations that are not fused with others
+        # for each group a bit set of its transitive dependencies
+        self._reachable: list[int] = []
         while cyclic := self._grouped():
-            self._alone.update(node for group in cyclic for node in group.nodes)
+            self._unfused.update(node for group in cyclic for node in group.nodes)
         self.stored = self._stored()
-        self.groups = self._in_order()
+        self.groups = self._execution_order()
 
     def _grouped(self) -> list[Group]:
         """Form the groups; return those in a dependency cycle."""
         self.of, self.groups = {}, []
         for node in self.order:
             if self._computes(node):
-                self._place(node)
+                self._assign(node)
         self._join_scalars()
-        self._reached = self._dependencies()
+        self._reachable = self._dependencies()
         return [
             group
             for place, group in enumerate(self.groups)
-            if self._reached[place] >> place & 1
+            if self._reachable[place] >> place & 1
         ]
 
     def _dependencies(self) -> list[int]:
@@ -131,7 +131,7 @@ class Fusion:
                     if other is not None and other is not group
                 ]
             )
-        reached = [sum(1 << other for other in others) for others in direct]
+        reachable = [sum(1 << other for other in others) for others in direct]
         order = sorted(
             places.values(), key=lambda place: self._first(self.groups[place])
         )
@@ -139,12 +139,12 @@ class Fusion:
         while changed:
             changed = False
             for place in order:
-                found = reached[place]
+                found = reachable[place]
                 for other in direct[place]:
-                    found |= reached[other]
-                if found != reached[place]:
-                    reached[place], changed = found, True
-        return reached
+                    found |= reachable[other]
+                if found != reachable[place]:
+                    reachable[place], changed = found, True
+        return reachable
 
     def _first(self, group: Group) -> int:
         return min(map(self._positions.__getitem__, group.nodes))
@@ -165,7 +165,7 @@ class Fusion:
             return [
                 (operand, kind) for (operand, _), kind in zip(found, own, strict=True)
             ]
-        plain = node.op in ELEMENTWISE or (node.op is Op.RANDOM)
+        is_pointwise = node.op in ELEMENTWISE or (node.op is Op.RANDOM)
         result = []
         for source in node.sources:
             operand, kind = self.base(source)
@@ -173,7 +173,7 @@ class Fusion:
                 continue
             if node.op is Op.RANDOM:
                 kind = "smaller"
-            result.append((operand, kind if plain else "apart"))
+            result.append((operand, kind if is_pointwise else "apart"))
         return result
 
     def base(self, node: Node) -> tuple[Node, str]:
@@ -216,27 +216,27 @@ class Fusion:
             if group in other.before:
                 other.before |= added
 
-    def _place(self, node: Node) -> None:
-        if node in self._alone:
-            self._new(node, producer=not self._is_light(node))
+    def _assign(self, node: Node) -> None:
+        if node in self._unfused:
+            self._new(node, producer=not self._is_fusible(node))
         elif node.op in REDUCTIONS:
-            self._place_reduction(node)
-        elif self._is_light(node):
-            self._place_elementwise(node)
+            self._assign_reduction(node)
+        elif self._is_fusible(node):
+            self._assign_elementwise(node)
         else:
             self._new(node, producer=True)
 
-    def _is_light(self, node: Node) -> bool:
+    def _is_fusible(self, node: Node) -> bool:
         return is_elementwise(node) or node.op in VIEWS or node.op in REMATERIALIZED
 
-    def _place_reduction(self, node: Node) -> None:
+    def _assign_reduction(self, node: Node) -> None:
         """Join a group of independent reductions of the same shape over the same axes."""
         needed = [self.of.get(operand) for operand, _ in self.operands(node)]
         for group in self.groups:
             first = group.producers[0] if group.producers else None
             if (
                 first is not None
-                and first not in self._alone
+                and first not in self._unfused
                 and first.op in REDUCTIONS
                 and _reduced_axes(first) == _reduced_axes(node)
                 and first.sources[0].shape == node.sources[0].shape
@@ -250,7 +250,7 @@ class Fusion:
                 return
         self._new(node, producer=True)
 
-    def _place_elementwise(self, node: Node) -> None:
+    def _assign_elementwise(self, node: Node) -> None:
         operands = [
             (self.of.get(operand), kind) for operand, kind in self.operands(node)
         ]
@@ -277,7 +277,7 @@ class Fusion:
     def _may_join(
         self, node: Node, group: Group, operands: list[tuple[Group | None, str]]
     ) -> bool:
-        if self._alone and not self._alone.isdisjoint(group.nodes):
+        if self._unfused and not self._unfused.isdisjoint(group.nodes):
             return False
         if group.size != count(node.shape) or (
             group.producers and not _takes_epilogue(group.producers[0])
@@ -293,7 +293,9 @@ class Fusion:
     def _may_merge(self, earlier: Group, later: Group) -> bool:
         if earlier.size != later.size or later in earlier.before:
             return False
-        if self._alone and not self._alone.isdisjoint([*earlier.nodes, *later.nodes]):
+        if self._unfused and not self._unfused.isdisjoint(
+            [*earlier.nodes, *later.nodes]
+        ):
             return False
         between = any(earlier in other.before for other in later.before)
         apart = any(
@@ -419,7 +421,7 @@ class Fusion:
                     return None
         return work, len(loads)
 
-    def _in_order(self) -> list[Group]:
+    def _execution_order(self) -> list[Group]:
         """Return the groups that store a value, in topological order."""
         needed = [
             place
@@ -431,7 +433,7 @@ class Fusion:
         for first in sorted(needed, key=lambda place: self._first(self.groups[place])):
             stack = [first]
             while stack:
-                missing = self._reached[stack[-1]] & waiting
+                missing = self._reachable[stack[-1]] & waiting
                 if missing:
                     stack.append((missing & -missing).bit_length() - 1)
                     continue

@@ -5,7 +5,7 @@ Modules in reading order, from the interface to single instructions:
 1. ``backend``: executables and runners, from memory, from the cache on disk, or compiled; ``abi`` is the layout of the
    context that Python and compiled code share.
 2. ``program/``: ``codegen`` assembles the statements of the loop IR; ``synchronisation``, ``work_sharing`` and
-   ``frame`` divide them among threads; ``compiled_program`` is what the cache stores; ``runner`` runs whole epochs.
+   ``phase_emitter`` divide them among threads; ``compiled_program`` is cached; ``runner`` runs whole epochs.
 3. ``loops/``: ``emit`` generates nests and scatters, ``expressions`` their loop bodies; ``lane_axis`` selects the
    vectorised loop; ``regions`` splits index sets; ``unroll_jam`` unrolls; ``routines`` are sorting, cumulative sums and
    linear algebra; ``random`` is the counter-based generator.

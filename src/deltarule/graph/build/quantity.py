@@ -1,4 +1,4 @@
-"""Quantities: Python numbers with a node of their own, so that they are variables of a graph.
+"""Quantities: Python numbers with an associated node, so that they can be variables of a graph.
 
 >>> from deltarule.graph.build.leaves import input_node
 >>> beta = Quantity(0.9, input_node("beta", (), dtypes.FLOAT64))

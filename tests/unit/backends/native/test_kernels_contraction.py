@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deltarule.backends.native.contraction.contraction import emit_contraction
-from deltarule.backends.native.contraction.specification import ContractionSpec, Index
+from deltarule.backends.native.contraction.specification import (
+    ContractionIndex,
+    ContractionSpec,
+)
 from deltarule.backends.native.contraction.tiling import Schedule, schedule_contraction
 from deltarule.backends.native.llvm.compiler import compile_modules, compile_objects
 from deltarule.backends.native.llvm.emitter import Emitter, Module, number
@@ -119,14 +122,17 @@ def matmul(m, n, k, *, transpose_a=False, transpose_b=False, batch=0, **options)
     a = (1, m) if transpose_a else (k, 1)
     b = (1, k) if transpose_b else (n, 1)
     indices = [
-        Index("m", m, a[0], 0, n),
-        Index("n", n, 0, b[1], 1),
-        Index("k", k, a[1], b[0], 0),
+        ContractionIndex("m", m, a[0], 0, n),
+        ContractionIndex("n", n, 0, b[1], 1),
+        ContractionIndex("k", k, a[1], b[0], 0),
     ]
     if transpose_b:
-        indices[1:] = [Index("n", n, 0, k, 1), Index("k", k, a[1], 1, 0)]
+        indices[1:] = [
+            ContractionIndex("n", n, 0, k, 1),
+            ContractionIndex("k", k, a[1], 1, 0),
+        ]
     if batch:
-        indices.append(Index("b", batch, m * k, k * n, m * n))
+        indices.append(ContractionIndex("b", batch, m * k, k * n, m * n))
     groups = {
         "free_m": ("m",),
         "free_n": ("n",),
@@ -141,13 +147,17 @@ def convolution(n, height, width, kernel, channels, filters):
     rows, columns = height + kernel - 1, width + kernel - 1
     return ContractionSpec(
         (
-            Index("n", n, rows * columns * channels, 0, height * width * filters),
-            Index("y", height, columns * channels, 0, width * filters),
-            Index("x", width, channels, 0, filters),
-            Index("f", filters, 0, 1, 1),
-            Index("ky", kernel, columns * channels, kernel * channels * filters, 0),
-            Index("kx", kernel, channels, channels * filters, 0),
-            Index("c", channels, 1, filters, 0),
+            ContractionIndex(
+                "n", n, rows * columns * channels, 0, height * width * filters
+            ),
+            ContractionIndex("y", height, columns * channels, 0, width * filters),
+            ContractionIndex("x", width, channels, 0, filters),
+            ContractionIndex("f", filters, 0, 1, 1),
+            ContractionIndex(
+                "ky", kernel, columns * channels, kernel * channels * filters, 0
+            ),
+            ContractionIndex("kx", kernel, channels, channels * filters, 0),
+            ContractionIndex("c", channels, 1, filters, 0),
         ),
         free_m=("n", "y", "x"),
         free_n=("f",),
@@ -160,13 +170,17 @@ def convolution_weights(n, height, width, kernel, channels, filters):
     rows, columns = height + kernel - 1, width + kernel - 1
     return ContractionSpec(
         (
-            Index("ky", kernel, columns * channels, 0, kernel * channels * filters),
-            Index("kx", kernel, channels, 0, channels * filters),
-            Index("c", channels, 1, 0, filters),
-            Index("f", filters, 0, 1, 1),
-            Index("n", n, rows * columns * channels, height * width * filters, 0),
-            Index("y", height, columns * channels, width * filters, 0),
-            Index("x", width, channels, filters, 0),
+            ContractionIndex(
+                "ky", kernel, columns * channels, 0, kernel * channels * filters
+            ),
+            ContractionIndex("kx", kernel, channels, 0, channels * filters),
+            ContractionIndex("c", channels, 1, 0, filters),
+            ContractionIndex("f", filters, 0, 1, 1),
+            ContractionIndex(
+                "n", n, rows * columns * channels, height * width * filters, 0
+            ),
+            ContractionIndex("y", height, columns * channels, width * filters, 0),
+            ContractionIndex("x", width, channels, filters, 0),
         ),
         free_m=("ky", "kx", "c"),
         free_n=("f",),
@@ -180,13 +194,17 @@ def convolution_inputs(n, height, width, kernel, channels, filters):
     last = (kernel * kernel - 1) * channels * filters
     return ContractionSpec(
         (
-            Index("n", n, rows * columns * filters, 0, height * width * channels),
-            Index("y", height, columns * filters, 0, width * channels),
-            Index("x", width, filters, 0, channels),
-            Index("c", channels, 0, filters, 1),
-            Index("ky", kernel, columns * filters, -kernel * channels * filters, 0),
-            Index("kx", kernel, filters, -channels * filters, 0),
-            Index("f", filters, 1, 1, 0),
+            ContractionIndex(
+                "n", n, rows * columns * filters, 0, height * width * channels
+            ),
+            ContractionIndex("y", height, columns * filters, 0, width * channels),
+            ContractionIndex("x", width, filters, 0, channels),
+            ContractionIndex("c", channels, 0, filters, 1),
+            ContractionIndex(
+                "ky", kernel, columns * filters, -kernel * channels * filters, 0
+            ),
+            ContractionIndex("kx", kernel, filters, -channels * filters, 0),
+            ContractionIndex("f", filters, 1, 1, 0),
         ),
         free_m=("n", "y", "x"),
         free_n=("c",),
@@ -199,10 +217,10 @@ def panels(m, n, k):
     """Return the forward product with weights in panels [n/16][k][16]."""
     return ContractionSpec(
         (
-            Index("m", m, k, 0, n),
-            Index("outer", n // 16, 0, 16 * k, 16),
-            Index("inner", 16, 0, 1, 1),
-            Index("k", k, 1, 16, 0),
+            ContractionIndex("m", m, k, 0, n),
+            ContractionIndex("outer", n // 16, 0, 16 * k, 16),
+            ContractionIndex("inner", 16, 0, 1, 1),
+            ContractionIndex("k", k, 1, 16, 0),
         ),
         free_m=("m",),
         free_n=("outer", "inner"),
@@ -214,10 +232,10 @@ def panels_backward(m, n, k):
     """Return dX[m, k] = Σ dY[m, n]·W[n, k] through weights in panels."""
     return ContractionSpec(
         (
-            Index("m", m, n, 0, k),
-            Index("k", k, 0, 16, 1),
-            Index("outer", n // 16, 16, 16 * k, 0),
-            Index("inner", 16, 1, 1, 0),
+            ContractionIndex("m", m, n, 0, k),
+            ContractionIndex("k", k, 0, 16, 1),
+            ContractionIndex("outer", n // 16, 16, 16 * k, 0),
+            ContractionIndex("inner", 16, 1, 1, 0),
         ),
         free_m=("m",),
         free_n=("k",),
@@ -229,10 +247,10 @@ def panels_gradient(m, n, k):
     """Return dW[n, k] = Σ dY[m, n]·X[m, k], written into panels."""
     return ContractionSpec(
         (
-            Index("k", k, 1, 0, 16),
-            Index("outer", n // 16, 0, 16, 16 * k),
-            Index("inner", 16, 0, 1, 1),
-            Index("m", m, k, n, 0),
+            ContractionIndex("k", k, 1, 0, 16),
+            ContractionIndex("outer", n // 16, 0, 16, 16 * k),
+            ContractionIndex("inner", 16, 0, 1, 1),
+            ContractionIndex("m", m, k, n, 0),
         ),
         free_m=("k",),
         free_n=("outer", "inner"),
@@ -315,7 +333,8 @@ def specs(draw):
                 offsets[operand] += step * (extents[name] - 1)
             step = step * extents[name] + draw(st.sampled_from((0, 0, 0, 1, 16)))
     indices = tuple(
-        Index(name, extent, *strides[name]) for name, extent in extents.items()
+        ContractionIndex(name, extent, *strides[name])
+        for name, extent in extents.items()
     )
     names = {
         group: tuple(f"{group}{i}" for i in range(len(sizes)))
@@ -399,11 +418,11 @@ def test_strides_of_every_kind(machine, scratch):
     """Negative strides, broadcast operands, gaps, and columns that are not contiguous in C."""
     spec = ContractionSpec(
         (
-            Index("b", 2, 0, 40, 70),
-            Index("m", 5, -3, 0, 14),
-            Index("n", 7, 0, 0, -2),
-            Index("k", 4, 2, 5, 0),
-            Index("j", 3, 0, -1, 0),
+            ContractionIndex("b", 2, 0, 40, 70),
+            ContractionIndex("m", 5, -3, 0, 14),
+            ContractionIndex("n", 7, 0, 0, -2),
+            ContractionIndex("k", 4, 2, 5, 0),
+            ContractionIndex("j", 3, 0, -1, 0),
         ),
         free_m=("m",),
         free_n=("n",),
@@ -580,11 +599,18 @@ def test_helpers_go_to_a_given_module_once():
 def test_illegal_specs_are_refused():
     with pytest.raises(ArgumentError, match="each index once"):
         ContractionSpec(
-            (Index("m", 2, 1, 0, 1),), free_m=("m", "m"), free_n=(), reduce=()
+            (ContractionIndex("m", 2, 1, 0, 1),),
+            free_m=("m", "m"),
+            free_n=(),
+            reduce=(),
         )
     with pytest.raises(ArgumentError, match="stride 0 in B"):
-        ContractionSpec((Index("m", 2, 1, 1, 1),), free_m=("m",), free_n=(), reduce=())
+        ContractionSpec(
+            (ContractionIndex("m", 2, 1, 1, 1),), free_m=("m",), free_n=(), reduce=()
+        )
     with pytest.raises(ArgumentError, match="extent of at least 0"):
-        ContractionSpec((Index("m", -1, 1, 0, 1),), free_m=("m",), free_n=(), reduce=())
+        ContractionSpec(
+            (ContractionIndex("m", -1, 1, 0, 1),), free_m=("m",), free_n=(), reduce=()
+        )
     with pytest.raises(ArgumentError, match="float32 or float64"):
         matmul(2, 2, 2, dtype="int32")

@@ -31,9 +31,9 @@ from deltarule.backends.native.contraction.simple import (
     offsets_of,
 )
 from deltarule.backends.native.contraction.specification import (
+    ContractionIndex,
     ContractionSpec,
     Epilogue,
-    Index,
 )
 from deltarule.backends.native.contraction.tile import (
     FINISH,
@@ -50,9 +50,9 @@ from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.llvm.machine import Machine
 
 __all__ = [
+    "ContractionIndex",
     "ContractionSpec",
     "Epilogue",
-    "Index",
     "emit_contraction",
     "emit_simple_contraction",
     "schedule_contraction",

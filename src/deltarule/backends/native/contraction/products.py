@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deltarule.backends.native.contraction.contraction import (
+    ContractionIndex,
     ContractionSpec,
-    Index,
     emit_contraction,
     schedule_contraction,
 )
@@ -49,7 +49,7 @@ class OperandRoles:
         """Return the contraction with its strides."""
         axes = (*self.batch, *self.rows, *self.columns, *self.reduce)
         indices = tuple(
-            Index(
+            ContractionIndex(
                 axis.name,
                 axis.extent,
                 self.a.index.coefficient(axis) or 0,

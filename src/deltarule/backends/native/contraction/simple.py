@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from deltarule.backends.native.contraction.specification import (
+    ContractionIndex,
     ContractionSpec,
     Epilogue,
-    Index,
 )
 from deltarule.backends.native.contraction.tiling import Level
 from deltarule.backends.native.llvm.emitter import Emitter, Module, number, type_of
@@ -87,7 +87,7 @@ def emit_simple_contraction(
 def _simple_reduce(
     e: Emitter,
     spec: ContractionSpec,
-    indices: Sequence[Index],
+    indices: Sequence[ContractionIndex],
     pointers: tuple[str, str],
     total: str,
 ) -> None:
@@ -106,5 +106,5 @@ def _simple_reduce(
         _simple_reduce(e, spec, indices[1:], (a, b), total)
 
 
-def _level(index: Index) -> Level:
+def _level(index: ContractionIndex) -> Level:
     return Level(index.extent, index.a_stride, index.b_stride, index.c_stride)

@@ -22,11 +22,11 @@ register with Σ c_stride·i of the first lane, the position in any array with t
 
 
 @dataclass(frozen=True)
-class Index:
+class ContractionIndex:
     """An index of a contraction, with its strides in elements (0 for operands that it does not index).
 
-    >>> Index("k", 64, a_stride=1, b_stride=32)
-    Index(name='k', extent=64, a_stride=1, b_stride=32, c_stride=0)
+    >>> ContractionIndex("k", 64, a_stride=1, b_stride=32)
+    ContractionIndex(name='k', extent=64, a_stride=1, b_stride=32, c_stride=0)
     """
 
     name: str
@@ -44,13 +44,14 @@ class ContractionSpec:
     ``reduce`` (index A and B) name all indices, each once, outer to inner. Rows are numbered over
     ``batch + free_m``, columns over ``free_n``, the last index fastest. ``accumulate`` adds to C.
 
-    >>> i, j, k = Index("i", 8, 16, 0, 4), Index("j", 4, 0, 1, 1), Index("k", 16, 1, 4, 0)
+    >>> i, j = ContractionIndex("i", 8, 16, 0, 4), ContractionIndex("j", 4, 0, 1, 1)
+    >>> k = ContractionIndex("k", 16, 1, 4, 0)
     >>> spec = ContractionSpec((i, j, k), free_m=("i",), free_n=("j",), reduce=("k",))
     >>> spec.rows, spec.columns, spec.depth, spec.flops
     (8, 4, 16, 1024)
     """
 
-    indices: tuple[Index, ...]
+    indices: tuple[ContractionIndex, ...]
     free_m: tuple[str, ...]
     free_n: tuple[str, ...]
     reduce: tuple[str, ...]
@@ -75,7 +76,7 @@ class ContractionSpec:
         for index in self.indices:
             self._check(index)
 
-    def _check(self, index: Index) -> None:
+    def _check(self, index: ContractionIndex) -> None:
         where = f"contraction index {index.name!r}"
         if index.extent < 0:
             raise ArgumentError(
@@ -93,7 +94,7 @@ class ContractionSpec:
                     where, expected=f"stride 0 in {operand} ({group})", got=str(stride)
                 )
 
-    def group(self, names: tuple[str, ...]) -> tuple[Index, ...]:
+    def group(self, names: tuple[str, ...]) -> tuple[ContractionIndex, ...]:
         """Return the indices of these names, in this order."""
         by_name = {index.name: index for index in self.indices}
         return tuple(by_name[name] for name in names)

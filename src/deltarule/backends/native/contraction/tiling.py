@@ -16,7 +16,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from deltarule.backends.native.contraction.specification import ContractionSpec, Index
+from deltarule.backends.native.contraction.specification import (
+    ContractionIndex,
+    ContractionSpec,
+)
 from deltarule.backends.native.llvm.machine import Machine, element_bytes
 
 MAX_PACKED_ELEMENTS = 1 << 21  # of the packed copy of A
@@ -218,10 +221,9 @@ class Schedule:
         return self.columns.boundaries()
 
     def split(self, parts: int, by: str = "auto") -> list[tuple[int, int, int, int]]:
-        """Return ``parts`` ranges (row_begin, row_end, column_begin, column_end), some of them possibly empty.
+        """Return ``parts`` ranges (row_begin, row_end, column_begin, column_end), possibly empty.
 
-        ``by`` is "rows", "columns", or "auto" for the more even division; at a tie columns, so that each part of a
-        weight stays in the cache of one core.
+        ``by``: "rows", "columns", or "auto" for the more even division (at a tie columns: weights stay in caches).
         """
         row_bounds, column_bounds = self.row_boundaries(), self.column_boundaries()
         rows, columns = row_bounds[-1], column_bounds[-1]
@@ -249,7 +251,7 @@ def _even_ranges(bounds: Sequence[int], parts: int) -> list[tuple[int, int]]:
     return list(zip(cuts, [*cuts[1:], total], strict=True))
 
 
-def levels_of(indices: Iterable[Index], keep: int = 0) -> tuple[Level, ...]:
+def levels_of(indices: Iterable[ContractionIndex], keep: int = 0) -> tuple[Level, ...]:
     """Return the loops of indices, without those of extent 1; adjacent loops are merged where all strides allow it."""
     merged: list[Level] = []
     for index in indices:

@@ -24,12 +24,16 @@ from deltarule.backends.native.loops.emit import Kernel, emit_nest
 from deltarule.backends.native.loops.routines import emit_routine
 from deltarule.backends.native.loops.unroll_jam import unroll_and_jam
 from deltarule.backends.native.program.compiled_program import (
+    ArenaArray,
     CompiledProgram,
     Generated,
-    Region,
 )
-from deltarule.backends.native.program.frame import Frame, load_word, store_word
 from deltarule.backends.native.program.gather import emit_gather
+from deltarule.backends.native.program.phase_emitter import (
+    PhaseEmitter,
+    load_word,
+    store_word,
+)
 from deltarule.backends.native.program.synchronisation import (
     MemoryAccess,
     Partition,
@@ -59,7 +63,7 @@ _MIN_CALL_CYCLES = (
 
 
 @dataclass
-class _Call:
+class _CompiledStatement:
     """A statement and its kernel."""
 
     statement: Statement
@@ -94,7 +98,7 @@ def generate_step(
 ) -> Generated:
     """Return a compiled training step and its LLVM modules.
 
-    The arrays of the caller are the data sets; state, seed and scalars are regions of the arena. With ``measured``
+    The arrays of the caller are the data sets; state, seed and scalars are in the arena. With ``measured``
     the step counts the cycles of every statement.
     """
     lowered = lower_step(program)
@@ -114,23 +118,23 @@ def generate_step(
     )
     n_words = abi.TABLE + len(builder.table)
     arrays = tuple(abi.TABLE + builder.table.index(buffer) for buffer in parts.data)
-    regions = tuple(_region(buffer, lowered) for buffer in (*states, *rest))
+    arena_arrays = tuple(_arena_array(buffer, lowered) for buffer in (*states, *rest))
     n_words, messages = n_words + len(labels), tuple(builder.module.messages)
     return CompiledProgram(
         builder.threads,
         builder.arena_bytes,
         n_words,
         arrays,
-        regions,
+        arena_arrays,
         messages,
         labels,
     ), texts
 
 
-def _region(buffer: Buffer, lowered: Lowered) -> Region:
+def _arena_array(buffer: Buffer, lowered: Lowered) -> ArenaArray:
     offset, layout = lowered.memory.places[buffer].offset, lowered.layouts.get(buffer)
     panels = (layout.axis, layout.width) if isinstance(layout, Panels) else (0, 0)
-    return Region(offset, buffer.size, buffer.dtype.name, *panels)
+    return ArenaArray(offset, buffer.size, buffer.dtype.name, *panels)
 
 
 class ProgramBuilder:
@@ -192,7 +196,7 @@ class ProgramBuilder:
 
     # ------------------------------------------------------------------ kernels
 
-    def _emit_kernel(self, statement: Statement) -> _Call:
+    def _emit_kernel(self, statement: Statement) -> _CompiledStatement:
         if isinstance(statement, Contraction):
             roles = assign_roles(
                 statement, self.machine.lanes(statement.left.dtype.name)
@@ -211,7 +215,7 @@ class ProgramBuilder:
                     product.buffers,
                     product.spec,
                 )
-                return _Call(statement, named)
+                return _CompiledStatement(statement, named)
             statement = as_nest(statement)
         if isinstance(statement, Nest):
             statement = unroll_and_jam(statement, self.machine)
@@ -220,7 +224,7 @@ class ProgramBuilder:
         elif isinstance(statement, Nest | Scatter):
             kernel, text = emit_nest(statement, self.module, _NAME)
         name = self._add_kernel(text)
-        return _Call(
+        return _CompiledStatement(
             statement,
             Kernel(name, kernel.buffers, kernel.extent, kernel.unit, kernel.work),
         )
@@ -305,7 +309,7 @@ class ProgramBuilder:
 
     def _phase(self, number: int, stages: Sequence[_Stage]) -> str:
         """Return the function that runs one part of each statement of a phase, in order."""
-        frame = Frame(
+        phase = PhaseEmitter(
             self.module,
             self.lowered.memory,
             self.table,
@@ -313,9 +317,9 @@ class ProgramBuilder:
             self._scratch_offset,
         )
         for stage in stages:
-            stage.write(frame)
-        frame.e.emit("ret void")
-        return frame.e.function(
+            stage.write(phase)
+        phase.e.emit("ret void")
+        return phase.e.function(
             f"internal void @phase{number}(ptr %context, i64 %part, i64 %step)"
         )
 
@@ -326,18 +330,19 @@ class ProgramBuilder:
             return stages
         step = self.step
         begin = _Stage(
-            self._serial([(step.step, True)]), lambda frame: _count_step(frame, step)
+            self._serial([(step.step, True)]),
+            lambda phase: _count_step(phase, step),
         )
         gathers = [
             self._gather(b, data) for b, data in zip(step.batch, step.data, strict=True)
         ]
         end = _Stage(
             self._serial([(m, False) for m in step.metrics]),
-            lambda frame: _record_metrics(frame, step),
+            lambda phase: _record_metrics(phase, step),
         )
         return [begin, *gathers, *stages, end]
 
-    def _statement(self, place: int, call: _Call) -> _Stage:
+    def _statement(self, place: int, call: _CompiledStatement) -> _Stage:
         kernel = call.kernel
         word = abi.TABLE + len(self.table) + place if self.measured else 0
         if isinstance(kernel, Product):
@@ -349,13 +354,13 @@ class ProgramBuilder:
                 call.statement, kernel, self.threads, self.lowered.memory.places
             )
 
-        def write(frame: Frame) -> None:
-            begin = frame.cycles() if word else ""
-            frame.call_product(kernel, partition) if isinstance(
+        def write(phase: PhaseEmitter) -> None:
+            begin = phase.cycles() if word else ""
+            phase.call_product(kernel, partition) if isinstance(
                 kernel, Product
-            ) else frame.call_kernel(kernel, partition)
+            ) else phase.call_kernel(kernel, partition)
             if word:
-                frame.record_cycles(word, begin)
+                phase.record_cycles(word, begin)
 
         return _Stage(partition, write)
 
@@ -391,12 +396,14 @@ class ProgramBuilder:
         partition = Partition(ranges, accesses)
         name = self._add_kernel(emit_gather(self.module, _NAME, row_bytes))
 
-        def write(frame: Frame) -> None:
+        def write(phase: PhaseEmitter) -> None:
             if buffer.size:
-                order = load_word(frame.e, abi.ORDER, "ptr")
-                first = frame.e.address("int64", order, frame.e.multiply("%step", rows))
-                frame.call(
-                    name, [frame.pointer(buffer), frame.pointer(data), first], partition
+                order = load_word(phase.e, abi.ORDER, "ptr")
+                first = phase.e.address("int64", order, phase.e.multiply("%step", rows))
+                phase.call(
+                    name,
+                    [phase.pointer(buffer), phase.pointer(data), first],
+                    partition,
                 )
 
         return _Stage(partition, write)
@@ -407,7 +414,7 @@ class _Stage:
     """A unit of work in a run: its partition among threads, and a function that emits it into a phase."""
 
     partition: Partition
-    write: Callable[[Frame], None]
+    write: Callable[[PhaseEmitter], None]
 
 
 def _split_into_phases(stages: Sequence[_Stage]) -> list[list[_Stage]]:
@@ -420,18 +427,18 @@ def _split_into_phases(stages: Sequence[_Stage]) -> list[list[_Stage]]:
     return phases
 
 
-def _count_step(frame: Frame, step: StepBuffers) -> None:
+def _count_step(phase: PhaseEmitter, step: StepBuffers) -> None:
     """Store the number of the step in the buffer that the program reads."""
-    e = frame.e
-    with e.when(frame.is_first()):
+    e = phase.e
+    with e.when(phase.is_first()):
         number = e.add("%step", load_word(e, abi.FIRST_STEP, "i64"))
-        e.emit(f"store i64 {number}, ptr {frame.pointer(step.step)}, align 8")
+        e.emit(f"store i64 {number}, ptr {phase.pointer(step.step)}, align 8")
 
 
-def _record_metrics(frame: Frame, step: StepBuffers) -> None:
+def _record_metrics(phase: PhaseEmitter, step: StepBuffers) -> None:
     """Store the metrics of a step as float64, increment the step count, and update the stop flag."""
-    e, n = frame.e, sum(buffer.size for buffer in step.metrics)
-    with e.when(frame.is_first()):
+    e, n = phase.e, sum(buffer.size for buffer in step.metrics)
+    with e.when(phase.is_first()):
         metrics = e.address(
             "float64", load_word(e, abi.METRICS, "ptr"), e.multiply("%step", n)
         )
@@ -439,10 +446,10 @@ def _record_metrics(frame: Frame, step: StepBuffers) -> None:
         for buffer in step.metrics:
             target = e.address("float64", metrics, place)
             if buffer.size == 1:
-                _store_metric(e, buffer, frame.pointer(buffer), target, "0")
+                _store_metric(e, buffer, phase.pointer(buffer), target, "0")
             else:
                 with e.loop(0, buffer.size) as element:
-                    _store_metric(e, buffer, frame.pointer(buffer), target, element)
+                    _store_metric(e, buffer, phase.pointer(buffer), target, element)
             place += buffer.size
         done = e.assign(f"getelementptr i64, ptr %context, i64 {abi.DONE}")
         e.emit(f"store atomic i64 {e.add('%step', 1)}, ptr {done} release, align 8")

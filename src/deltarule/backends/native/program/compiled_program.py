@@ -23,7 +23,7 @@ from deltarule.backends.validation import CheckMessage
 
 
 @dataclass(frozen=True)
-class Region:
+class ArenaArray:
     """An array in the arena; if ``width`` is not 0, its ``axis`` is stored in panels (see ``lower.layout``)."""
 
     offset: int
@@ -42,7 +42,7 @@ class CompiledProgram:
         arena_bytes: Size of the arena.
         n_words: Size of the context in int64 words.
         arrays: Word of the context for the address of each array of the caller; None for arrays that are not used.
-        regions: Arrays of the arena that persist between calls.
+        arena_arrays: Arrays of the arena that persist between calls.
         messages: Messages of the checks.
         labels: Labels of the statements whose cycles are counted in the last words of the context.
     """
@@ -51,7 +51,7 @@ class CompiledProgram:
     arena_bytes: int
     n_words: int
     arrays: tuple[int | None, ...]
-    regions: tuple[Region, ...] = ()
+    arena_arrays: tuple[ArenaArray, ...] = ()
     messages: tuple[CheckMessage, ...] = ()
     labels: tuple[str, ...] = ()
 
@@ -111,8 +111,8 @@ def _load(path: Path) -> tuple[CompiledProgram, Sequence[bytes]] | None:
     if len(found) < len(objects):
         return None
     parts = stored["program"]
-    regions = tuple(Region(**region) for region in parts.pop("regions"))
+    arena_arrays = tuple(ArenaArray(**array) for array in parts.pop("arena_arrays"))
     lists = {
         key: tuple(value) for key, value in parts.items() if isinstance(value, list)
     }
-    return CompiledProgram(**{**parts, **lists}, regions=regions), found
+    return CompiledProgram(**{**parts, **lists}, arena_arrays=arena_arrays), found

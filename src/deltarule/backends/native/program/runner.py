@@ -12,7 +12,10 @@ from deltarule.backends.base import Array
 from deltarule.backends.native import abi
 from deltarule.backends.native.llvm.machine import Machine
 from deltarule.backends.native.program.codegen import generate_step
-from deltarule.backends.native.program.compiled_program import Region, load_or_compile
+from deltarule.backends.native.program.compiled_program import (
+    ArenaArray,
+    load_or_compile,
+)
 from deltarule.backends.native.program.memory import (
     aligned,
     copy_array,
@@ -61,11 +64,13 @@ class NativeRunner:
         self._team = Team(self.compiled.threads)
         self._arena = aligned(self.compiled.arena_bytes)
         self._context = np.zeros(self.compiled.n_words, np.int64)
-        views = [self._view(region) for region in self.compiled.regions]
-        states = zip(views, self.compiled.regions, self._program.state, strict=False)
+        views = [self._view(place) for place in self.compiled.arena_arrays]
+        states = zip(
+            views, self.compiled.arena_arrays, self._program.state, strict=False
+        )
         self._state_views = [
-            _shaped_view(elements, region, node.shape)
-            for elements, region, node in states
+            _shaped_view(elements, place, node.shape)
+            for elements, place, node in states
         ]
         self._state_elements = views[: len(self._state_views)]
         self._is_zeroed = True  # the arena has not been written
@@ -181,19 +186,19 @@ class NativeRunner:
         raise_reported_error(context, self.compiled.messages)
         return metrics[: self.steps_done]
 
-    def _view(self, region: Region) -> Array:
+    def _view(self, place: ArenaArray) -> Array:
         """Return a view of the elements of a region, in memory order."""
-        kind = np.dtype(region.dtype)
+        kind = np.dtype(place.dtype)
         return self._arena[
-            region.offset : region.offset + region.size * kind.itemsize
+            place.offset : place.offset + place.size * kind.itemsize
         ].view(kind)
 
 
-def _shaped_view(elements: Array, region: Region, shape: Sequence[int]) -> Array:
+def _shaped_view(elements: Array, place: ArenaArray, shape: Sequence[int]) -> Array:
     """Return a view of a state array in its shape, with an axis that is stored in panels split in two."""
-    if not region.width:
+    if not place.width:
         return elements.reshape(shape)
-    axis, rank = region.axis, len(shape)
+    axis, rank = place.axis, len(shape)
     others = [size for place, size in enumerate(shape) if place != axis]
-    stored = elements.reshape(-1, *others, region.width)
+    stored = elements.reshape(-1, *others, place.width)
     return stored.transpose(*range(1, axis + 1), 0, rank, *range(axis + 1, rank))

@@ -25,7 +25,7 @@ def store_word(e: Emitter, place: int, value: str) -> None:
     e.emit(f"store i64 {value}, ptr {address}, align 8")
 
 
-class Frame:
+class PhaseEmitter:
     """Emitter of the body of ``void phase(ptr context, i64 part, i64 step)``."""
 
     def __init__(
