@@ -12,14 +12,15 @@ transformation, as matrix calculus).
 
 from __future__ import annotations
 
+from deltarule import startup  # noqa: F401  # handles Ctrl-C during the other imports
+
+# isort: split
+
 import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from deltarule import (
-    renamed,
-    startup,  # noqa: F401  # first, to handle Ctrl-C during the other imports
-)
+from deltarule import renamed
 from deltarule.tensor.convolution import convolve
 from deltarule.tensor.functional import (
     absolute,

@@ -10,7 +10,6 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
@@ -100,7 +99,7 @@ RENAMED_CLASSES: Final[Mapping[str, Mapping[str, str]]] = {
 RENAMED_LAYERS: Final[Mapping[str, str]] = {"Sign": "BipolarStep"}
 
 
-class _Alias(Loader):
+class _Alias:
     """Loader that returns the module of another name."""
 
     def __init__(self, name: str) -> None:
@@ -118,7 +117,7 @@ class _Alias(Loader):
             setattr(module, old, getattr(module, new))
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds modules by their old names."""
 
     def find_spec(
@@ -132,7 +131,8 @@ class _Finder(MetaPathFinder):
             return None
         message = f"{fullname} is now {new}; files that name it load, and are best saved again"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return importlib.util.spec_from_loader(fullname, _Alias(new))
+        alias: Any = _Alias(new)
+        return importlib.util.spec_from_loader(fullname, alias)
 
 
 def warn_former(former: str, now: str) -> None:

@@ -42,6 +42,22 @@ def _until_guarded(process: subprocess.Popen[str]) -> None:
     raise AssertionError("the program ended before it began")
 
 
+def test_interrupts_are_handled_before_any_other_import(tmp_path: Path) -> None:
+    """The handler is installed by the first module of the package that is imported, before any other library."""
+    found = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import deltarule"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = [line.rpartition("|")[2].strip() for line in found.stderr.splitlines()]
+    first = next(name for name in imported if name.startswith("deltarule."))
+    assert first == "deltarule.startup"
+    before = imported[: imported.index("deltarule.startup")]
+    assert not {"numpy", "importlib.util", "importlib.resources"} & set(before)
+
+
 @pytest.mark.parametrize("script", [False, True], ids=["module", "script"])
 @pytest.mark.parametrize("moment", range(8))
 def test_an_interrupt_while_importing_is_one_line(

@@ -15,6 +15,7 @@ import click
 
 from deltarule import __version__
 from deltarule.cli.catalogue import COMMANDS
+from deltarule.cli.outputs.console import echo_error
 from deltarule.cli.outputs.help import WithExamples
 from deltarule.cli.outputs.output import echo, spelling
 from deltarule.cli.outputs.wording import flags_of, in_current_flags, rewrite_in_flags
@@ -136,7 +137,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (DeltaruleError, OSError) as error:
-        echo(f"error: {error}", err=True)
+        echo_error(f"error: {error}")
         return 1
     finally:
         warnings.showwarning = previous
@@ -159,4 +160,4 @@ def _show_warning(
         if issubclass(category, DataWarning)
         else f" ({category.__name__}, {filename}:{lineno})"
     )
-    echo(f"warning: {in_current_flags(str(message))}{place}", err=True)
+    echo_error(f"warning: {in_current_flags(str(message))}{place}")

@@ -118,6 +118,25 @@ def test_a_warning_is_one_line(
     assert warnings.showwarning is before
 
 
+def test_messages_fit_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("warns")
+    def command() -> None:
+        warnings.warn("one of many columns; " * 12, DataWarning, stacklevel=1)
+        raise DataError("table", expected="rows of equal length " * 8, got="others")
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.modules[__name__], "command", command, raising=False)
+    monkeypatch.setitem(sys.modules, "stand_in", sys.modules[__name__])
+    monkeypatch.setitem(COMMANDS, "warns", Entry("stand_in", "warns"))
+    assert entry.main(["warns"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) > 5 and all(len(line) <= 80 for line in lines)
+    assert lines[0].startswith("warning: ")
+    assert any(line.startswith("error: ") for line in lines)
+
+
 def test_reader_that_went_away_is_no_error() -> None:
     command = f"{sys.executable} -c 'import sys; from deltarule.cli.main import main; sys.exit(main())' summary digits"
     told = subprocess.run(

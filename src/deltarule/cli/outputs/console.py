@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from deltarule.cli.outputs.output import echo, echo_json
 from deltarule.render.table import wrap
@@ -23,13 +23,33 @@ def columns() -> int:
     )
 
 
-def width() -> int | None:
-    """Return the width of tables: that of the terminal; None without a terminal."""
+def width(stream: TextIO | None = None) -> int | None:
+    """Return the width of tables: that of the terminal; None without a terminal.
+
+    Args:
+        stream: Where the text goes; standard output by default.
+    """
     return (
         shutil.get_terminal_size().columns
-        if sys.stdout.isatty() or "COLUMNS" in os.environ
+        if (stream or sys.stdout).isatty() or "COLUMNS" in os.environ
         else None
     )
+
+
+def fitted(text: str, room: int | None) -> str:
+    """Return a text with lines that are longer than ``room`` wrapped.
+
+    >>> fitted("one two three", 9).split(chr(10))
+    ['one two', '    three']
+    """
+    if room is None:
+        return text
+    return "\n".join(part for line in text.split("\n") for part in wrap(line, room))
+
+
+def echo_error(text: str) -> None:
+    """Print a message to standard error, on a terminal with long lines wrapped."""
+    echo(fitted(text, width(sys.stderr)), err=True)
 
 
 @dataclass(frozen=True)
@@ -52,14 +72,7 @@ class Console:
     def say(self, text: str = "", *, whole: bool = False) -> None:
         """Print text, on a terminal with long lines wrapped unless ``whole`` is true; nothing for JSON output."""
         if not self.json:
-            room = None if whole else width()
-            echo(
-                text
-                if room is None
-                else "\n".join(
-                    part for line in text.split("\n") for part in wrap(line, room)
-                )
-            )
+            echo(text if whole else fitted(text, width()))
 
     def rows(
         self, title: str, rows: Sequence[tuple[str, str]], width: int | None = None
