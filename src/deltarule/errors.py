@@ -130,11 +130,20 @@ def _cut(text: str, limit: int) -> str:
 
 
 class DivergenceError(DeltaruleError, ArithmeticError):
-    """A loss or a parameter became NaN or infinite."""
+    """A loss or a parameter became NaN or infinite.
+
+    >>> print(DivergenceError("loss", expected="a finite number", got="nan in step 3"))
+    loss: expected a finite number, got nan in step 3.
+    """
 
 
 class DependencyError(DeltaruleError, ImportError):
-    """An optional package is not installed; the hint names the command that installs it."""
+    """An optional package is not installed; the hint names the command that installs it.
+
+    >>> print(DependencyError("onnx", expected="the package onnx", got="none", hint="Install deltarule[onnx]."))
+    onnx: expected the package onnx, got none.
+      Install deltarule[onnx].
+    """
 
 
 class DataWarning(UserWarning):

@@ -72,7 +72,16 @@ def example_shape(x: Tensor, batched: bool) -> Shape:
 
 @dataclass
 class Record:
-    """What one call of the outermost module collects: layer calls, state updates, penalties and the error, if any."""
+    """What one call of the outermost module collects: layer calls, state updates, penalties and the error, if any.
+
+    >>> from deltarule import nn
+    >>> from deltarule.tensor.functional import ones
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> record = model.record()
+    >>> _ = model.run(record, (ones((5, 2)),), "inference", batched=True)
+    >>> [call.output.shape for call in record.trail]
+    [(5, 3), (5, 3)]
+    """
 
     names: dict[int, str]
     seed: Tensor | int | None = None

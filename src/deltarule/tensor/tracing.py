@@ -39,6 +39,13 @@ class Trace(Generic[T]):
         used: Tensors used, each with its node at first use.
         assigned: Tensors assigned, each with its node before the first assignment.
         read: Tensors whose value was read, each with its node at that time.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> w = tensor([2.0], name="w")
+    >>> with trace() as record:
+    ...     y = w * 3
+    >>> len(record.used), len(record.assigned)
+    (1, 0)
     """
 
     used: dict[int, tuple[T, Node]] = field(default_factory=dict)

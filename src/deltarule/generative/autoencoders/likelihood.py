@@ -29,7 +29,13 @@ LOG_TWO_PI = math.log(2 * math.pi)
 
 
 class Likelihood(nn.Module):
-    """Base of likelihoods: the distribution p(x|z) whose parameters are the decoder's output."""
+    """Base of likelihoods: the distribution p(x|z) whose parameters are the decoder's output.
+
+    >>> from deltarule.generative import BernoulliLikelihood
+    >>> from deltarule.tensor.tensor import tensor
+    >>> BernoulliLikelihood().mean(tensor([[0.0]])).tolist()
+    [[0.5]]
+    """
 
     @abstractmethod
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:

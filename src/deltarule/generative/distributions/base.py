@@ -202,7 +202,12 @@ class Distribution(metaclass=NamedArguments):
 
 
 class Elementwise(Distribution):
-    """Base of scalar distributions: the parameters broadcast to ``batch_shape``."""
+    """Base of scalar distributions: the parameters broadcast to ``batch_shape``.
+
+    >>> from deltarule.generative import Normal
+    >>> Normal([0.0, 1.0], 2.0).batch_shape
+    (2,)
+    """
 
     def _set(self, where: str, **parameters: TensorLike) -> tuple[Tensor, ...]:
         """Return the parameters as floating-point tensors of one type, and record their broadcast shape."""

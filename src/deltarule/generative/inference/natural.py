@@ -74,7 +74,12 @@ def draws_for(d: int) -> int:
 
 @dataclass(frozen=True)
 class Slopes:
-    """ln p at samples of q, and the gradients of the ELBO in units of q."""
+    """ln p at samples of q, and the gradients of the ELBO in units of q.
+
+    >>> slopes = Slopes(np.zeros(3), np.zeros(2), np.array([[1.0, 0.5], [0.5, 2.0]]))
+    >>> slopes.diagonal.tolist()
+    [1.0, 2.0]
+    """
 
     values: Array
     mean: Array  # g (d,)

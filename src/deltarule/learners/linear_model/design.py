@@ -196,7 +196,12 @@ class Design:
 
 @final
 class Explicit:
-    """x̃ in one array, with the products of a ``Design``."""
+    """x̃ in one array, with the products of a ``Design``.
+
+    >>> design = Explicit(np.array([[2.0, 1.0], [3.0, 1.0]]), intercept=True)
+    >>> design.n, design.features
+    (2, 1)
+    """
 
     def __init__(self, rows: Array, intercept: bool) -> None:
         self._rows, self.intercept = rows, intercept

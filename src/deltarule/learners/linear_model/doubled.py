@@ -27,7 +27,11 @@ Pair = tuple[Array, Array]  # high and low
 
 @final
 class DoubledSums:
-    """Σ zzᵀ of rows z as pairs of floats."""
+    """Σ zzᵀ of rows z as pairs of floats.
+
+    >>> DoubledSums(2).added(np.array([[3.0, 0.0], [4.0, 1.0]])).triangle().round(6).tolist()
+    [[5.0, 0.8], [0.0, 0.6]]
+    """
 
     def __init__(self, width: int) -> None:
         self.sums: Pair = np.zeros((width, width)), np.zeros((width, width))

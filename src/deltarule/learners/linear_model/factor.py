@@ -29,7 +29,13 @@ _MOST_DOUBLED = 128  # columns, for double-double arithmetic
 
 @final
 class Factor:
-    """Weight, mean and R of the rows (n_columns,) added; R is that of the rows times ``unit``."""
+    """Weight, mean and R of the rows (n_columns,) added; R is that of the rows times ``unit``.
+
+    >>> x = np.array([[1.0, 0.0], [0.0, 2.0]])
+    >>> factor = Factor(2).added(x, np.ones(2))
+    >>> factor.weight
+    2.0
+    """
 
     def __init__(self, n_columns: int, doubled: bool = True) -> None:
         self.weight = 0.0

@@ -44,6 +44,10 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     A sparse X stays sparse in Newton steps and predictions; the delta rule converts it
     to an array.
+
+    >>> from deltarule.learners import Perceptron
+    >>> Perceptron().fit([[-1.0], [2.0]], ["no", "yes"]).classes_.tolist()
+    ['no', 'yes']
     """
 
     coef_: Array

@@ -35,7 +35,13 @@ def merged(
 
 @final
 class Moments:
-    """Weight, mean and scatter Σ w(x − μ)² (or Σ w(x − μ)(x − μ)ᵀ) of the examples added."""
+    """Weight, mean and scatter Σ w(x − μ)² (or Σ w(x − μ)(x − μ)ᵀ) of the examples added.
+
+    >>> moments = Moments(2)
+    >>> moments.add(np.array([[0.0, 1.0], [2.0, 5.0]]))
+    >>> moments.mean.tolist(), moments.scatter.tolist()
+    ([1.0, 3.0], [2.0, 8.0])
+    """
 
     def __init__(self, n_features: int, full: bool = False) -> None:
         self.weight = 0.0

@@ -79,7 +79,13 @@ class Quadratic(ABC):
 
 @final
 class OfRows(Quadratic):
-    """J of examples (N, d) with targets (N, outputs)."""
+    """J of examples (N, d) with targets (N, outputs).
+
+    >>> x, y = np.array([[0.0], [2.0]]), np.array([[1.0], [5.0]])
+    >>> rows = OfRows(x, y, np.ones(2), intercept=True)
+    >>> rows.mass
+    2.0
+    """
 
     def __init__(self, x: Array, y: Array, weights: Array, intercept: bool) -> None:
         self.units = units(x), units(y)

@@ -116,7 +116,12 @@ def _runner(device: str, n: int, k: int) -> StepRunner:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Hyperparameters by iteration: ``exaggeration`` of P and momentum 0.5 at first, then 1 and 0.8."""
+    """Hyperparameters by iteration: ``exaggeration`` of P and momentum 0.5 at first, then 1 and 0.8.
+
+    >>> schedule = Schedule(exaggeration=12.0, exaggerated=2, max_iter=3, rate=200.0, tol=1e-7)
+    >>> schedule.factors()[1].tolist()
+    [0.5, 0.5, 0.8]
+    """
 
     exaggeration: float
     exaggerated: int

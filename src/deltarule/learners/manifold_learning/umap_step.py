@@ -40,7 +40,13 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Curve:
-    """v = 1/(1 + a·d²ᵇ) by its log a and b."""
+    """v = 1/(1 + a·d²ᵇ) by its log a and b.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> curve = Curve(tensor(0.0), tensor(1.0))
+    >>> curve.attraction(tensor([1.0])).tolist()
+    [-1.0]
+    """
 
     log_a: Tensor
     b: Tensor

@@ -18,7 +18,12 @@ from deltarule.learners.base import Array
 
 @final
 class Centred(LinearOperator):  # type: ignore[misc]  # SciPy has no types
-    """X − 1μᵀ of a sparse X (N, d) as a linear operator, without forming the dense matrix."""
+    """X − 1μᵀ of a sparse X (N, d) as a linear operator, without forming the dense matrix.
+
+    >>> centred = Centred(sparse.csr_matrix([[1.0], [3.0]]), np.array([2.0]))
+    >>> centred.scatter().tolist(), centred.total()
+    ([[2.0]], 2.0)
+    """
 
     def __init__(self, x: Any, mean: Array) -> None:
         self.x, self.mean = x, mean

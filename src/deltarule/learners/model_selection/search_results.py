@@ -21,7 +21,12 @@ from deltarule.learners.base import Array
 
 @dataclass(frozen=True)
 class Measures:
-    """One scorer, named "score", or several by name; ``error_score`` replaces scores that fail."""
+    """One scorer, named "score", or several by name; ``error_score`` replaces scores that fail.
+
+    >>> from deltarule.learners import Ridge
+    >>> Measures.of(Ridge(), "r2", np.nan).several
+    False
+    """
 
     scorers: dict[str, Any]
     several: bool

@@ -165,7 +165,11 @@ class Filter:
 
 @dataclass(frozen=True)
 class Known:
-    """Examples prepared for search."""
+    """Examples prepared for search.
+
+    >>> Known.of(np.array([[1.0], [3.0]])).mean.tolist()
+    [2.0]
+    """
 
     examples: Array
     mean: Array

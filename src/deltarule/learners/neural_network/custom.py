@@ -21,6 +21,11 @@ class FunctionLoss(Loss):
 
     As loss of a classifier it receives logits and labels 0 … K − 1; probabilities are
     then softmax(logits).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> loss = FunctionLoss(function=lambda outputs, targets: (outputs - targets) ** 2)
+    >>> loss.per_example(tensor([3.0, 1.0]), tensor([1.0, 1.0])).tolist()
+    [4.0, 0.0]
     """
 
     function: Callable[[Tensor, Tensor], Tensor]

@@ -13,7 +13,12 @@ from typing import Any
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class OptimizerParameters:
-    """Parameters of every neural learner."""
+    """Parameters of every neural learner.
+
+    >>> from deltarule.learners import MLPRegressor
+    >>> MLPRegressor(optimizer="sgd", epochs=5).get_params()["optimizer"]
+    'sgd'
+    """
 
     optimizer: Any = "adam"
     learning_rate: float | str | None = 1e-3
@@ -27,7 +32,12 @@ class OptimizerParameters:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TrainingParameters(OptimizerParameters):
-    """Parameters of the learners that are trained by ``train.fit``."""
+    """Parameters of the learners that are trained by ``train.fit``.
+
+    >>> from deltarule.learners import MLPClassifier
+    >>> MLPClassifier(early_stopping=True, patience=3).get_params()["patience"]
+    3
+    """
 
     loss: Any = "auto"
     shuffle: bool = True

@@ -43,7 +43,12 @@ def choose_initializers(layers: list[Module]) -> None:
 
 
 class Container(Module):
-    """Base class of modules that are described by their submodules and arguments."""
+    """Base class of modules that are described by their submodules and arguments.
+
+    >>> from deltarule.nn import Linear, ReLU
+    >>> [child.label() for child in Sequential(Linear(2, 3), ReLU())]
+    ['Linear(2→3)', 'ReLU']
+    """
 
     def config(self) -> dict[str, Any] | None:
         """Return the configs of the submodules by name; None if one is user-defined or occurs several times."""

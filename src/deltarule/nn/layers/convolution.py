@@ -30,7 +30,12 @@ __all__ = ["Conv1d", "Conv2d", "Conv3d"]
 
 
 class Convolution(Module):
-    """Base class of ``Conv1d``, ``Conv2d`` and ``Conv3d``; see ``Conv2d``."""
+    """Base class of ``Conv1d``, ``Conv2d`` and ``Conv3d``; see ``Conv2d``.
+
+    >>> layer = Conv2d(3, 8, kernel_size=3, padding=1)
+    >>> layer.weight.shape, layer.bias.shape
+    ((8, 3, 3, 3), (8,))
+    """
 
     n_axes: ClassVar[int]
     weight: Tensor

@@ -18,7 +18,12 @@ __all__ = ["GaussianCorruption", "MaskingCorruption", "SaltAndPepper"]
 
 
 class Corruption(Module):
-    """Base class of layers that corrupt their input in training and return it unchanged at inference."""
+    """Base class of layers that corrupt their input in training and return it unchanged at inference.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> MaskingCorruption(0.5)(ones((2, 3))).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x, corrupted in training."""

@@ -22,7 +22,12 @@ ScaleIn = Literal["training", "inference"]
 
 
 class Dropping(Module):
-    """Base class of ``Dropout`` and ``SpatialDropout``: the probability, the scaling and the random mask."""
+    """Base class of ``Dropout`` and ``SpatialDropout``: the probability, the scaling and the random mask.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> Dropout(0.5)(ones((2, 3))).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
 
     argument_attributes: ClassVar[Mapping[str, str | None]] = {"keep_probability": None}
 

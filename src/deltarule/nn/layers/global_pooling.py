@@ -22,7 +22,12 @@ __all__ = [
 
 
 class GlobalPooling(Module):
-    """Base class of global pooling; see ``GlobalAvgPool2d``."""
+    """Base class of global pooling; see ``GlobalAvgPool2d``.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> GlobalMaxPool2d()(ones((2, 5, 5, 3))).shape
+    (2, 3)
+    """
 
     n_axes: ClassVar[int]
     word: ClassVar[str]
@@ -50,7 +55,11 @@ class GlobalPooling(Module):
 
 
 class GlobalAveragePooling(GlobalPooling):
-    """Base class of global average pooling; see ``GlobalAvgPool2d``."""
+    """Base class of global average pooling; see ``GlobalAvgPool2d``.
+
+    >>> GlobalAvgPool1d()([[[1.0], [3.0]]]).tolist()
+    [[2.0]]
+    """
 
     word = "mean"
 
@@ -60,7 +69,11 @@ class GlobalAveragePooling(GlobalPooling):
 
 
 class GlobalMaxPooling(GlobalPooling):
-    """Base class of global max pooling; see ``GlobalMaxPool2d``."""
+    """Base class of global max pooling; see ``GlobalMaxPool2d``.
+
+    >>> GlobalMaxPool1d()([[[1.0], [3.0]]]).tolist()
+    [[3.0]]
+    """
 
     word = "maximum"
 

@@ -18,7 +18,12 @@ __all__ = ["GroupNorm", "InstanceNorm"]
 
 
 class GroupedNormalisation(Module):
-    """Base class of ``GroupNorm`` and ``InstanceNorm``: μ and σ² over the positions and channels of each group."""
+    """Base class of ``GroupNorm`` and ``InstanceNorm``: μ and σ² over the positions and channels of each group.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> GroupNorm(2, 4)(ones((2, 5, 5, 4))).shape
+    (2, 5, 5, 4)
+    """
 
     scale: Tensor
     shift: Tensor

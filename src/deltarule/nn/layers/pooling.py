@@ -44,7 +44,12 @@ Borders = tuple[tuple[int, int], ...]
 
 
 class Pooling(Module):
-    """Base class of pooling over windows; see ``MaxPool2d``."""
+    """Base class of pooling over windows; see ``MaxPool2d``.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> MaxPool2d(2, stride=2, padding=1)(ones((1, 6, 6, 3))).shape
+    (1, 4, 4, 3)
+    """
 
     n_axes: ClassVar[int]
     argument_attributes: ClassVar[Mapping[str, str | None]] = {
@@ -146,7 +151,11 @@ def _overhang(size: int, kernel: int, stride: int, padding: int) -> int:
 
 
 class MaxPooling(Pooling):
-    """Base class of ``MaxPool1d``, ``MaxPool2d`` and ``MaxPool3d``; see ``MaxPool2d``."""
+    """Base class of ``MaxPool1d``, ``MaxPool2d`` and ``MaxPool3d``; see ``MaxPool2d``.
+
+    >>> MaxPool1d(2)([[[1.0], [3.0], [2.0], [0.0]]]).tolist()
+    [[[3.0], [2.0]]]
+    """
 
     def __init__(
         self,
@@ -240,7 +249,11 @@ class MaxPool3d(MaxPooling):
 
 
 class AveragePooling(Pooling):
-    """Base class of ``AvgPool1d``, ``AvgPool2d`` and ``AvgPool3d``; see ``AvgPool2d``."""
+    """Base class of ``AvgPool1d``, ``AvgPool2d`` and ``AvgPool3d``; see ``AvgPool2d``.
+
+    >>> AvgPool1d(2)([[[1.0], [3.0], [2.0], [0.0]]]).tolist()
+    [[[2.0], [1.0]]]
+    """
 
     def __init__(
         self,
@@ -321,7 +334,11 @@ class AvgPool3d(AveragePooling):
 
 
 class LpPooling(Pooling):
-    """Base class of ``LpPool1d``, ``LpPool2d`` and ``LpPool3d``; see ``LpPool2d``."""
+    """Base class of ``LpPool1d``, ``LpPool2d`` and ``LpPool3d``; see ``LpPool2d``.
+
+    >>> LpPool1d(2, kernel_size=2)([[[3.0], [4.0]]]).tolist()
+    [[[5.0]]]
+    """
 
     def __init__(
         self,

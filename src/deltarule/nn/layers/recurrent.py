@@ -61,7 +61,11 @@ GRU_RECURRENCE = Recurrence(3, 1, _gru_step)
 
 
 class Recurrent(Module):
-    """Base class of cells and layers: weights (gates·hidden_size, …) of the input and of the hidden state."""
+    """Base class of cells and layers: weights (gates·hidden_size, …) of the input and of the hidden state.
+
+    >>> GRU(2, 3).input_weight.shape, LSTM(2, 3).input_weight.shape
+    ((9, 2), (12, 2))
+    """
 
     recurrence: ClassVar[Recurrence]
     input_weight: Tensor
@@ -146,7 +150,12 @@ class Recurrent(Module):
 
 
 class RecurrentCell(Recurrent):
-    """Base class of single steps; see ``RNNCell``, ``LSTMCell``, ``GRUCell``."""
+    """Base class of single steps; see ``RNNCell``, ``LSTMCell``, ``GRUCell``.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> [state.shape for state in LSTMCell(2, 3)(ones((5, 2)))]
+    [(5, 3), (5, 3)]
+    """
 
     def forward(self, x: Tensor, *state: Tensor) -> Any:
         """Return the next state from an input (…, input_size) and the state (zeros by default)."""
@@ -172,7 +181,12 @@ class RecurrentCell(Recurrent):
 
 
 class RecurrentLayer(Recurrent):
-    """Base class of layers over sequences; see ``RNN``, ``LSTM``, ``GRU``."""
+    """Base class of layers over sequences; see ``RNN``, ``LSTM``, ``GRU``.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> LSTM(2, 3)(ones((5, 7, 2))).shape, LSTM(2, 3, returns="last")(ones((5, 7, 2))).shape
+    ((5, 7, 3), (5, 3))
+    """
 
     def __init__(
         self,

@@ -29,7 +29,12 @@ __all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
 
 class TransposedConvolution(Module):
-    """Base class of ``ConvTranspose1d``, ``ConvTranspose2d`` and ``ConvTranspose3d``; see ``ConvTranspose2d``."""
+    """Base class of ``ConvTranspose1d``, ``ConvTranspose2d`` and ``ConvTranspose3d``; see ``ConvTranspose2d``.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> ConvTranspose2d(3, 8, kernel_size=4, stride=2, padding=1)(ones((1, 5, 5, 3))).shape
+    (1, 10, 10, 8)
+    """
 
     n_axes: ClassVar[int]
     weight: Tensor

@@ -28,7 +28,14 @@ __all__ = ["MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"]
 
 
 class MaxUnpooling(Module):
-    """Base class of ``MaxUnpool1d``, ``MaxUnpool2d`` and ``MaxUnpool3d``; see ``MaxUnpool2d``."""
+    """Base class of ``MaxUnpool1d``, ``MaxUnpool2d`` and ``MaxUnpool3d``; see ``MaxUnpool2d``.
+
+    >>> from deltarule.nn import MaxPool1d
+    >>> from deltarule.tensor.tensor import tensor
+    >>> values, indices = MaxPool1d(2, return_indices=True)(tensor([[[1.0], [3.0], [2.0], [0.0]]]))
+    >>> MaxUnpool1d(2)(values, indices).tolist()
+    [[[0.0], [3.0], [2.0], [0.0]]]
+    """
 
     n_axes: ClassVar[int]
     argument_attributes: ClassVar[Mapping[str, str | None]] = {

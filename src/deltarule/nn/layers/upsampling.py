@@ -26,7 +26,11 @@ Interpolation = Literal["nearest", "linear"]
 
 
 class Upsampling(Module):
-    """Base class of ``Upsample1d``, ``Upsample2d`` and ``Upsample3d``; see ``Upsample2d``."""
+    """Base class of ``Upsample1d``, ``Upsample2d`` and ``Upsample3d``; see ``Upsample2d``.
+
+    >>> Upsample1d(2)([[[1.0], [3.0]]]).tolist()
+    [[[1.0], [1.0], [3.0], [3.0]]]
+    """
 
     n_axes: ClassVar[int]
 
@@ -164,7 +168,12 @@ class Upsample3d(Upsampling):
 
 
 class Shuffle(Module):
-    """Base class of ``PixelShuffle`` and ``PixelUnshuffle``."""
+    """Base class of ``PixelShuffle`` and ``PixelUnshuffle``.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> PixelShuffle(2)(ones((1, 3, 3, 8))).shape, PixelUnshuffle(2)(ones((1, 6, 6, 2))).shape
+    ((1, 6, 6, 2), (1, 3, 3, 8))
+    """
 
     def __init__(self, factor: int) -> None:
         self.factor = whole_number(factor, "factor", 1)

@@ -77,7 +77,12 @@ class ModuleState:
 
 
 class Tree(metaclass=NamedArguments):
-    """The part of ``Module`` that registers, freezes, initializes, loads and copies parameters and submodules."""
+    """The part of ``Module`` that registers, freezes, initializes, loads and copies parameters and submodules.
+
+    >>> from deltarule import nn
+    >>> nn.Sequential(nn.Linear(2, 3), nn.ReLU()).n_parameters
+    9
+    """
 
     _own: ModuleState
 
