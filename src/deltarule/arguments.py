@@ -69,7 +69,17 @@ def restore(made: Any, state: Mapping[str, Any]) -> None:
 
 
 def former_attribute(made: Any, name: str) -> Any:
-    """Return the attribute that has replaced ``name``, with a warning; raise AttributeError if there is none."""
+    """Return the attribute that has replaced ``name``, with a warning; raise AttributeError if there is none.
+
+    >>> class Pool:
+    ...     def __init__(self, kernel_size):
+    ...         self.kernel_size = kernel_size
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     former_attribute(Pool(2), "window")
+    2
+    """
     current = _current_name(name, vars(made))
     if current is None:
         raise AttributeError(f"{type(made).__name__} has no attribute {name!r}")
@@ -216,6 +226,12 @@ def check_calls(module: str) -> None:
 
     Called as ``check_calls(__name__)`` at the end of a public module. Functions are treated as by ``names_arguments``;
     constructors of classes whose metaclass is not ``NamedArguments`` likewise. Exceptions and protocols are left alone.
+
+    >>> from deltarule import data
+    >>> data.KFold(n_splits=5)
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: KFold: expected arguments among k, shuffle, seed, got n_splits=.
+      Did you mean k= for n_splits=?
     """
     namespace = vars(sys.modules[module])
     checked: dict[int, Callable[..., Any]] = {}

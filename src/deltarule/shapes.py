@@ -255,6 +255,9 @@ def convolved(
 
     ``x`` is (N, *spatial, C_in), ``weight`` (C_out, *kernel, C_in / groups); per axis
     out = ⌊(size + low + high − dilation·(kernel − 1) − 1)/stride⌋ + 1.
+
+    >>> convolved((8, 28, 28, 1), (16, 3, 3, 1), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    (8, 28, 28, 16)
     """
     rank = len(weight) - 2
     if rank < 1 or len(x) != rank + 2:

@@ -69,7 +69,11 @@ def checked_fit(
 
 
 def dense_targets(y: Any) -> Any:
-    """Return sparse targets as an array."""
+    """Return sparse targets as an array.
+
+    >>> dense_targets([1.0, 2.0])
+    [1.0, 2.0]
+    """
     return y.toarray() if issparse(y) else y
 
 
@@ -178,7 +182,12 @@ def encode_part(
 
 
 def check_class_weight(given: Any) -> None:
-    """Raise ArgumentError unless class weights are None, "balanced", or {class: finite number ≥ 0}."""
+    """Raise ArgumentError unless class weights are None, "balanced", or {class: finite number ≥ 0}.
+
+    >>> check_class_weight("balance")
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: class_weight: expected None, 'balanced' or {class: weight}, got 'balance'.
+    """
     if given is None or (isinstance(given, str) and given == "balanced"):
         return
     if not isinstance(given, Mapping):
@@ -214,7 +223,12 @@ def class_factors(learner: Any, labels: Array) -> Array:
 def weights_for(
     x: Array, y: Array, sample_weight: Any, class_weight: Any = None
 ) -> Array:
-    """Return one weight per example: sample weights times class weights."""
+    """Return one weight per example: sample weights times class weights.
+
+    >>> x, y = np.zeros((3, 1)), np.array(["a", "a", "b"])
+    >>> weights_for(x, y, None, {"a": 1.0, "b": 2.0}).tolist()
+    [1.0, 1.0, 2.0]
+    """
     if sample_weight is None and class_weight is None:
         return np.ones(x.shape[0])
     weights = np.asarray(
@@ -231,14 +245,26 @@ def weights_for(
 
 
 def with_bias(x: Array) -> Array:
-    """Append a column of ones: the augmented input [x, 1]."""
+    """Append a column of ones: the augmented input [x, 1].
+
+    >>> with_bias(np.array([[2.0], [3.0]])).tolist()
+    [[2.0, 1.0], [3.0, 1.0]]
+    """
     return np.concatenate([x, np.ones((len(x), 1))], axis=1)
 
 
 def require(
     learner: Any, name: str, holds: Callable[[Any], bool], expected: str
 ) -> Any:
-    """Return a hyperparameter, or raise ArgumentError with what was expected."""
+    """Return a hyperparameter, or raise ArgumentError with what was expected.
+
+    >>> from deltarule.learners import Ridge
+    >>> require(Ridge(alpha=2.0), "alpha", at_least(0), "a number ≥ 0")
+    2.0
+    >>> require(Ridge(alpha=-1.0), "alpha", at_least(0), "a number ≥ 0")
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: Ridge alpha: expected a number ≥ 0, got -1.0.
+    """
     value = getattr(learner, name)
     try:
         fits = bool(holds(value))
@@ -252,14 +278,26 @@ def require(
 
 
 def switch(learner: Any, name: str) -> None:
-    """Raise ArgumentError unless a hyperparameter is True or False."""
+    """Raise ArgumentError unless a hyperparameter is True or False.
+
+    >>> from deltarule.learners import Ridge
+    >>> switch(Ridge(fit_intercept="no"), "fit_intercept")
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: Ridge fit_intercept: expected True or False, got 'no'.
+    """
     require(
         learner, name, lambda value: isinstance(value, bool | np.bool_), "True or False"
     )
 
 
 def share(learner: Any, name: str) -> None:
-    """Raise ArgumentError unless a hyperparameter is a number in [0, 1]."""
+    """Raise ArgumentError unless a hyperparameter is a number in [0, 1].
+
+    >>> from deltarule.learners import ElasticNet
+    >>> share(ElasticNet(l1_ratio=1.5), "l1_ratio")
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: ElasticNet l1_ratio: expected a number in [0, 1], got 1.5.
+    """
     require(
         learner,
         name,
@@ -277,17 +315,29 @@ def _is_number(value: Any) -> bool:
 
 
 def at_least(limit: float) -> Callable[[Any], bool]:
-    """Return the predicate "a finite number ≥ limit"."""
+    """Return the predicate "a finite number ≥ limit".
+
+    >>> at_least(0)(0.5), at_least(0)(-1)
+    (True, False)
+    """
     return lambda value: _is_number(value) and value >= limit
 
 
 def above(limit: float) -> Callable[[Any], bool]:
-    """Return the predicate "a finite number > limit"."""
+    """Return the predicate "a finite number > limit".
+
+    >>> above(0)(0.5), above(0)(0)
+    (True, False)
+    """
     return lambda value: _is_number(value) and value > limit
 
 
 def whole(limit: int) -> Callable[[Any], bool]:
-    """Return the predicate "an integer ≥ limit"."""
+    """Return the predicate "an integer ≥ limit".
+
+    >>> whole(1)(3), whole(1)(2.5)
+    (True, False)
+    """
     return lambda value: (
         _is_number(value)
         and isinstance(value, numbers.Integral)
@@ -296,23 +346,40 @@ def whole(limit: int) -> Callable[[Any], bool]:
 
 
 def seed(random_state: Any) -> int:
-    """Return a number in [0, 2³¹) from a seed, None or a RandomState; raise scikit-learn's error for anything else."""
+    """Return a number in [0, 2³¹) from a seed, None or a RandomState; raise scikit-learn's error for anything else.
+
+    >>> seed(3)
+    218175338
+    """
     return int(check_random_state(random_state).randint(2**31))
 
 
 def generator(random_state: Any) -> np.random.Generator:
-    """Return a NumPy generator seeded by ``seed(random_state)``."""
+    """Return a NumPy generator seeded by ``seed(random_state)``.
+
+    >>> float(generator(3).normal()) == float(generator(3).normal())
+    True
+    """
     return np.random.default_rng(seed(random_state))
 
 
 def log_of(probabilities: Array) -> Array:
-    """Return the logarithms of probabilities, −∞ for 0."""
+    """Return the logarithms of probabilities, −∞ for 0.
+
+    >>> log_of(np.array([1.0, 0.0])).tolist()
+    [0.0, -inf]
+    """
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(probabilities))
 
 
 def coded(learner: Any, x: Any, n: int) -> Array:
-    """Return codes (N, n) for ``inverse_transform``; raise ShapeError for other shapes."""
+    """Return codes (N, n) for ``inverse_transform``; raise ShapeError for other shapes.
+
+    >>> from deltarule.learners import PCA
+    >>> coded(PCA(1), [[1.0], [2.0]], 1).tolist()
+    [[1.0], [2.0]]
+    """
     codes = np.asarray(x)
     if codes.ndim != 2 or codes.shape[1] != n:
         raise ShapeError(

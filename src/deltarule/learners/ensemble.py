@@ -246,7 +246,13 @@ class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as ab
 
 
 def class_shares(member: Any, x: Any, classes: Array) -> Array:
-    """Return the probabilities of a fitted classifier in the order of ``classes``, or its votes where it has none."""
+    """Return the probabilities of a fitted classifier in the order of ``classes``, or its votes where it has none.
+
+    >>> from deltarule.learners import KNNClassifier
+    >>> member = KNNClassifier(1).fit([[0.0], [1.0]], ["a", "c"])
+    >>> class_shares(member, [[0.9]], np.array(["a", "b", "c"])).tolist()
+    [[0.0, 0.0, 1.0]]
+    """
     shares = np.zeros((len(x), len(classes)))
     if hasattr(member, "predict_proba"):
         shares[:, np.searchsorted(classes, member.classes_)] = member.predict_proba(x)

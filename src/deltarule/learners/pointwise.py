@@ -96,7 +96,11 @@ def pointwise(
 
 
 def filled(part: Array, rows: int) -> Array:
-    """Return rows padded with rows of 0."""
+    """Return rows padded with rows of 0.
+
+    >>> filled(np.array([1.0, 2.0]), 3).tolist()
+    [1.0, 2.0, 0.0]
+    """
     if len(part) == rows:
         return part
     full = np.zeros((rows, *part.shape[1:]), part.dtype)

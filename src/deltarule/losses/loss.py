@@ -68,7 +68,13 @@ class Requirement:
 
 
 def one_of(pair: tuple[int, int], expected: str, hint: str) -> Requirement:
-    """Return the requirement that targets are one of two numbers, the smaller one given first."""
+    """Return the requirement that targets are one of two numbers, the smaller one given first.
+
+    >>> import numpy as np
+    >>> requirement = one_of((-1, 1), "labels -1 and 1", "")
+    >>> requirement.expected
+    'labels -1 and 1'
+    """
     low, high = pair
 
     def violated(y: Any) -> Any:
@@ -338,6 +344,12 @@ def require_labels(where: str, scores: Shape, target: Shape, dtype: DType) -> No
     Raises:
         ShapeError: The shape is not (…,).
         DTypeError: The element type is not an integer type.
+
+    >>> from deltarule import dtypes
+    >>> require_labels("CrossEntropy", (8, 3), (8, 3, 2), dtypes.FLOAT32)
+    Traceback (most recent call last):
+    deltarule.errors.ShapeError: CrossEntropy: expected one label for each row of scores (8, 3), got (8, 3, 2).
+      The model's last size is the number of classes; a model with one output takes BinaryCrossEntropy().
     """
     if not scores or target != scores[:-1]:
         hint = "The model's last size is the number of classes; a model with one output takes BinaryCrossEntropy()."

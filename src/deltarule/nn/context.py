@@ -66,7 +66,12 @@ class LayerCall:
 
 
 def example_shape(x: Tensor, batched: bool) -> Shape:
-    """Return the shape of one example: without the batch axis if there is one."""
+    """Return the shape of one example: without the batch axis if there is one.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> example_shape(ones((8, 2)), True), example_shape(ones((2,)), False)
+    ((2,), (2,))
+    """
     return x.shape[1:] if batched else x.shape
 
 
@@ -151,7 +156,13 @@ def current() -> ForwardContext | None:
 
 
 def require(where: str) -> ForwardContext:
-    """Return the context of the active call; raises ArgumentError outside a call."""
+    """Return the context of the active call; raises ArgumentError outside a call.
+
+    >>> require("dropout")
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: dropout: expected a call of the module, got a direct call of forward.
+      Write layer(x), not layer.forward(x): the call knows the mode.
+    """
     context = _current.get()
     if context is None:
         raise ArgumentError(

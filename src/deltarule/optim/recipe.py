@@ -260,7 +260,12 @@ def get(optimizer: str | Optimizer) -> Optimizer:
 
 
 def root(second: Tensor, epsilon: float, place: Epsilon) -> Tensor:
-    """Return √(s + ε) for the place "inside", √s + ε for "outside"."""
+    """Return √(s + ε) for the place "inside", √s + ε for "outside".
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> root(tensor(4.0), 1.0, "outside").item(), root(tensor(3.0), 1.0, "inside").item()
+    (3.0, 2.0)
+    """
     return sqrt(second + epsilon) if place == "inside" else sqrt(second) + epsilon
 
 

@@ -98,7 +98,12 @@ class Transform:
 
 
 def cast_scalar(value: Tensor | float, parameter: Tensor) -> Tensor | float:
-    """Return a float64 scalar in the element type of a parameter."""
+    """Return a float64 scalar in the element type of a parameter.
+
+    >>> from deltarule.tensor.tensor import parameter
+    >>> cast_scalar(0.5, parameter([1.0]))
+    0.5
+    """
     return value.astype(parameter.dtype) if isinstance(value, Tensor) else value
 
 

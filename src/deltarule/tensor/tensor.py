@@ -458,12 +458,21 @@ class Tensor(Reductions):
 
 
 def depends_on_parameter(node: Node) -> bool:
-    """Return whether a node depends on a parameter."""
+    """Return whether a node depends on a parameter.
+
+    >>> w = parameter(2.0)
+    >>> depends_on_parameter((w * 3).node), depends_on_parameter(tensor(2.0).node)
+    (True, False)
+    """
     return any(found.attributes["uid"] in _parameters for found in inputs([node]))
 
 
 def operand(value: Any) -> Node | dtypes.Scalar:
-    """Return the node of a tensor, a Python number unchanged, anything else as a new leaf."""
+    """Return the node of a tensor, a Python number unchanged, anything else as a new leaf.
+
+    >>> operand(2.5)
+    2.5
+    """
     if isinstance(value, Tensor):
         return value.node
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):

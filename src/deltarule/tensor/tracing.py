@@ -91,7 +91,11 @@ def inner_trace() -> Iterator[Trace[Any]]:
 
 
 def active() -> bool:
-    """Whether a function is being traced."""
+    """Whether a function is being traced.
+
+    >>> active()
+    False
+    """
     return _current.get() is not None
 
 

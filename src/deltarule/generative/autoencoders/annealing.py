@@ -52,7 +52,11 @@ class Annealing:
 
 
 def is_real(value: object) -> bool:
-    """Return whether a value is a real number, of Python or NumPy, and not a bool."""
+    """Return whether a value is a real number, of Python or NumPy, and not a bool.
+
+    >>> is_real(1.5), is_real(True), is_real("1.5")
+    (True, False, False)
+    """
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
         value, bool
     )

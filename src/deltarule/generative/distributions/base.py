@@ -264,7 +264,12 @@ def _scalar(value: float, kind: DType) -> Tensor:
 
 
 def known_value(tensor: Tensor) -> npt.NDArray[Any] | None:
-    """Return the value of a tensor that has one (or is a cast of one that has); None for an expression."""
+    """Return the value of a tensor that has one (or is a cast of one that has); None for an expression.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> known_value(tensor([1.0, 2.0])).tolist()
+    [1.0, 2.0]
+    """
     node = tensor.node
     found = value_of(node)
     if (
@@ -277,7 +282,11 @@ def known_value(tensor: Tensor) -> npt.NDArray[Any] | None:
 
 
 def require(where: str, tensor: Tensor, low: float, high: float = float("inf")) -> None:
-    """Raise ArgumentError if a known value lies outside the open interval (low, high)."""
+    """Raise ArgumentError if a known value lies outside the open interval (low, high).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> require("Normal deviation", tensor([2.0]), 0.0)
+    """
     known = known_value(tensor)
     if known is not None and not ((known > low) & (known < high)).all():
         bad = known[~((known > low) & (known < high))].reshape(-1)[0]
@@ -309,7 +318,12 @@ def within(draws: Tensor, low: float, high: float) -> Tensor:
 
 
 def full_shape(shape: Sequence[int], distribution: Distribution) -> Shape:
-    """Return shape + batch_shape + event_shape."""
+    """Return shape + batch_shape + event_shape.
+
+    >>> from deltarule.generative import Normal
+    >>> full_shape((5,), Normal([0.0, 1.0], 1.0))
+    (5, 2)
+    """
     return (*shape, *distribution.batch_shape, *distribution.event_shape)
 
 
@@ -317,6 +331,10 @@ def like(value: TensorLike, distribution: Distribution) -> Tensor:
     """Return a value as a floating-point tensor, of the wider of its own type and that of the distribution.
 
     The density of float64 values is thus computed in float64, whatever the type of the parameters.
+
+    >>> from deltarule.generative import Normal
+    >>> like(1, Normal(0.0, 1.0)).dtype
+    float32
     """
     x = as_tensor(value)
     return x.astype(

@@ -80,7 +80,12 @@ def _log_drawn(a: Tensor, noise: Noise) -> Tensor:
 
 
 def slope_in_concentration(x: Tensor, a: Tensor) -> Tensor:
-    """Return dx/da of a gamma variate x at a fixed probability F(x; a)."""
+    """Return dx/da of a gamma variate x at a fixed probability F(x; a).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> bool(slope_in_concentration(tensor(1.0), tensor(2.0)).item() > 0)
+    True
+    """
     side = where(x > a, 1.0, -1.0).astype(a.dtype)
     root = sqrt(x)
     below = 1.0 / (maximum(a - x, 0.0) + minimum(root, a))

@@ -120,7 +120,11 @@ STARTS: Final[Mapping[str, Callable[[Array, int, Any], Array]]] = {
 
 
 def given(name: str, value: Any, shape: tuple[int, ...]) -> Array | None:
-    """Return initial parameters as float64; raises ShapeError or ArgumentError if they are invalid."""
+    """Return initial parameters as float64; raises ShapeError or ArgumentError if they are invalid.
+
+    >>> given("means_init", [[0.0], [1.0]], (2, 1)).tolist()
+    [[0.0], [1.0]]
+    """
     if value is None:
         return None
     array = np.array(value, np.float64)
@@ -144,7 +148,11 @@ def given(name: str, value: Any, shape: tuple[int, ...]) -> Array | None:
 
 
 def covariances_of(precisions: Array, kind: str) -> Array:
-    """Return the inverses of precisions; raises ArgumentError unless they are symmetric positive definite."""
+    """Return the inverses of precisions; raises ArgumentError unless they are symmetric positive definite.
+
+    >>> covariances_of(np.array([[[0.25]]]), "full").tolist()
+    [[[4.0]]]
+    """
     where = "GaussianMixture precisions_init"
     if kind in {"diag", "spherical"}:
         if not (precisions > 0).all():

@@ -162,6 +162,9 @@ def precision_factors(covariances: Array, kind: str) -> Array:
 
     Raises:
         DataError: A covariance that is not positive definite up to rounding.
+
+    >>> precision_factors(np.array([[[4.0]]]), "full").tolist()
+    [[[0.5]]]
     """
     if kind in {"diag", "spherical"}:
         if not (covariances > 0).all():

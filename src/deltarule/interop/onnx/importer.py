@@ -211,7 +211,13 @@ def _refused(node: Any) -> UnsupportedOperatorError:
 
 
 def all_graphs(graph: Any) -> Iterator[Any]:
-    """Yield a graph and all its subgraphs (branches and loops)."""
+    """Yield a graph and all its subgraphs (branches and loops).
+
+    >>> import onnx
+    >>> graph = onnx.helper.make_graph([], "g", [], [])
+    >>> [found.name for found in all_graphs(graph)]
+    ['g']
+    """
     yield graph
     for node in graph.node:
         for attribute in node.attribute:

@@ -53,7 +53,14 @@ def _runner(
 
 
 def require_finite(values: Array, what: str) -> None:
-    """Raise DivergenceError for values that are infinite or NaN."""
+    """Raise DivergenceError for values that are infinite or NaN.
+
+    >>> import numpy as np
+    >>> require_finite(np.array([1.0, np.nan]), "coef_")
+    Traceback (most recent call last):
+    deltarule.errors.DivergenceError: delta rule: expected finite coef_, got nan.
+      Take a smaller learning_rate, or scale the features, for instance by StandardScaler().
+    """
     if not np.isfinite(values).all():
         raise DivergenceError(
             "delta rule",

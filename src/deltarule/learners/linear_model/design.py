@@ -291,7 +291,11 @@ def _moments(x: Any, weights: Array) -> tuple[Array, Array]:
 
 
 def units(x: Any) -> Array:
-    """Return powers of two that scale the largest number of each column to about 1; 1 where none is needed."""
+    """Return powers of two that scale the largest number of each column to about 1; 1 where none is needed.
+
+    >>> units(np.array([[2.0**500, 0.25]])).tolist() == [2.0**-501, 1.0]
+    True
+    """
     found = np.ones(x.shape[1])
     with np.errstate(over="ignore", under="ignore"):
         if sparse.issparse(x):
@@ -315,7 +319,11 @@ def units(x: Any) -> Array:
 
 
 def scaled(x: Any, unit: Array) -> Any:
-    """Return columns times their units, in float64."""
+    """Return columns times their units, in float64.
+
+    >>> scaled(np.array([[1000.0, 0.25]]), np.array([2.0**-10, 4.0])).tolist()
+    [[0.9765625, 1.0]]
+    """
     if sparse.issparse(x):
         return sparse.csr_array(
             (x.data.astype(np.float64) * unit[x.indices], x.indices, x.indptr), x.shape

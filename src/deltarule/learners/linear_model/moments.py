@@ -25,6 +25,9 @@ def merged(
     """Return mean and scatter of two parts: μ = μ₁ + d·w₂/w and S = S₁ + S₂ + dd·w₁w₂/w, d = μ₂ − μ₁, w = w₁ + w₂.
 
     dd is d² by feature, or ddᵀ where the scatter has an axis more than the mean.
+
+    >>> merged(1.0, np.array([0.0]), np.array([0.0]), 1.0, np.array([2.0]), np.array([0.0]))
+    (array([1.]), array([2.]))
     """
     gap = other_mean - mean
     total = weight + other_weight

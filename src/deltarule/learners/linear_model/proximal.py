@@ -124,6 +124,10 @@ def lasso(
 
     ``alpha`` is a number, or one for each coefficient. The steps end where no
     coefficient changes by more than ``tol`` times the largest.
+
+    >>> theta, steps, converged = lasso(np.eye(2), np.array([[3.0], [0.5]]), 1.0, 100, 1e-8)
+    >>> theta.round(6).tolist(), converged
+    ([[2.0], [0.0]], True)
     """
     whole = isinstance(gram, np.ndarray)
     rate = 1 / (_largest_eigenvalue(gram, target.shape[0]) or 1.0)

@@ -22,7 +22,11 @@ _PATIENCE = 8
 
 
 def subgradient(phi: Array, gradient: Array, kink: Array) -> Array:
-    """Return the subgradient of F of smallest norm."""
+    """Return the subgradient of F of smallest norm.
+
+    >>> subgradient(np.array([0.0, 0.0]), np.array([0.5, 3.0]), np.array([1.0, 1.0])).tolist()
+    [0.0, 2.0]
+    """
     inside = np.sign(gradient) * np.maximum(np.abs(gradient) - kink, 0.0)
     return np.asarray(np.where(phi != 0, gradient + kink * np.sign(phi), inside))
 

@@ -222,7 +222,12 @@ class OfFactor(Quadratic):
 def factored(
     blocks: Iterable[tuple[Array, Array, Array]], doubled: bool = True
 ) -> Factor:
-    """Return the factorisation of blocks of inputs, targets and weights."""
+    """Return the factorisation of blocks of inputs, targets and weights.
+
+    >>> blocks = [(np.array([[0.0], [2.0]]), np.array([[1.0], [5.0]]), np.ones(2))]
+    >>> factored(blocks).weight
+    2.0
+    """
     parts = iter(blocks)
     x, y, weights = next(parts)
     found = Factor(x.shape[1] + y.shape[1], doubled).added(

@@ -47,7 +47,12 @@ def scatter(x: Array, mean: Array, weights: Array | None = None) -> Array:
 def scatters(
     x: Array, y: Array, means: tuple[Array, Array], weights: Array | None = None
 ) -> tuple[Array, Array]:
-    """Return Σ w(x − μ)(x − μ)ᵀ and Σ w(x − μ)(y − ν)ᵀ, (d, d) and (d, m), for x (N, d) and y (N, m) in one pass."""
+    """Return Σ w(x − μ)(x − μ)ᵀ and Σ w(x − μ)(y − ν)ᵀ, (d, d) and (d, m), for x (N, d) and y (N, m) in one pass.
+
+    >>> x, y = np.array([[0.0], [2.0]]), np.array([[1.0], [5.0]])
+    >>> [part.tolist() for part in scatters(x, y, (np.array([1.0]), np.array([3.0])))]
+    [[[2.0]], [[4.0]]]
+    """
     return _sums([x, y], means, weights)
 
 
@@ -99,6 +104,9 @@ def squares(x: Array, mean: Array, weights: Array | None = None) -> Array:
     """Return Σ w(x − μ)² of each feature, (d,) float64; weights None are 1.
 
     By NumPy: in blocks that stay in the cache it is bound by memory.
+
+    >>> squares(np.array([[1.0], [3.0]]), np.array([2.0])).tolist()
+    [2.0]
     """
     total = np.zeros(x.shape[1])
     size = max(_ROWS, _NUMBERS // x.shape[1])

@@ -16,7 +16,11 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 def by_sums(gram: Array, target: Array, ridge: Array) -> Array:
-    """Solve the normal equations (G + ridge)θ = t for a positive definite matrix."""
+    """Solve the normal equations (G + ridge)θ = t for a positive definite matrix.
+
+    >>> by_sums(np.array([[2.0]]), np.array([[6.0]]), np.array([1.0])).round(6).tolist()
+    [[2.0]]
+    """
     size = np.sqrt(gram.diagonal() + ridge)
     matrix = (gram + np.diag(ridge)) / np.outer(size, size)
     found = linalg.solve(
@@ -26,7 +30,12 @@ def by_sums(gram: Array, target: Array, ridge: Array) -> Array:
 
 
 def by_rows(a: Array, b: Array, ridge: Array, unit: Array) -> Array:
-    """Return arg min ‖Aθ − b‖² + Σ ridge·θ², of several the one of smallest ‖unit·θ‖; A (rows, d) may be wide."""
+    """Return arg min ‖Aθ − b‖² + Σ ridge·θ², of several the one of smallest ‖unit·θ‖; A (rows, d) may be wide.
+
+    >>> a, b = np.array([[1.0], [1.0]]), np.array([[2.0], [4.0]])
+    >>> by_rows(a, b, np.zeros(1), np.ones(1)).round(6).tolist()
+    [[3.0]]
+    """
     d, unit = a.shape[1], np.maximum(unit / unit.max(initial=1.0), 1e-150)
     if (ridge > 0).all() and len(a) < d:
         return _shrunk(a, b, ridge)

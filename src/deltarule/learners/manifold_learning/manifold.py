@@ -13,7 +13,11 @@ from deltarule.learners.base import Array
 def bisected(
     rises_above: Callable[[Array], Array], low: Array, high: Array, steps: int = 64
 ) -> Array:
-    """Return for each row the number at which ``rises_above`` turns from false to true (high may be infinite)."""
+    """Return for each row the number at which ``rises_above`` turns from false to true (high may be infinite).
+
+    >>> bisected(lambda t: t * t > 2.0, np.zeros(1), np.full(1, 2.0)).round(6).tolist()
+    [1.414214]
+    """
     low, high = low.copy(), high.copy()
     middle = np.where(np.isfinite(high), (low + high) / 2, 1.0)
     for _ in range(steps):
@@ -27,7 +31,12 @@ def bisected(
 def principal_start(
     x: Array, k: int, deviation: float, random: np.random.Generator
 ) -> Array:
-    """Return the first k principal components, scaled so that the first has the standard deviation ``deviation``."""
+    """Return the first k principal components, scaled so that the first has the standard deviation ``deviation``.
+
+    >>> x = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+    >>> round(float(principal_start(x, 1, 1e-4, np.random.default_rng(0)).std()), 6)
+    0.0001
+    """
     centred = x - x.mean(axis=0)
     if centred.shape[1] <= centred.shape[0]:
         _, vectors = np.linalg.eigh(centred.T @ centred)
@@ -48,7 +57,11 @@ def principal_start(
 
 
 def neighborhood_graph(indices: Array, weights: Array) -> sparse.csr_matrix:
-    """Return the sparse matrix (N, N) with ``weights`` (N, k) at the columns ``indices`` (N, k)."""
+    """Return the sparse matrix (N, N) with ``weights`` (N, k) at the columns ``indices`` (N, k).
+
+    >>> neighborhood_graph(np.array([[1], [0]]), np.array([[0.5], [0.25]])).toarray().tolist()
+    [[0.0, 0.5], [0.25, 0.0]]
+    """
     n, k = indices.shape
     rows = np.repeat(np.arange(n), k)
     return sparse.csr_matrix((weights.ravel(), (rows, indices.ravel())), shape=(n, n))

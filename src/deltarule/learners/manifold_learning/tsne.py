@@ -46,7 +46,11 @@ _EXACT_UP_TO = 5000  # examples, for which a dense P takes 100 MB
 
 
 def conditional(distances: Array, perplexity: float) -> Array:
-    """Return p(j|i) over the given neighbours (N, k), with entropy log(perplexity) in each row."""
+    """Return p(j|i) over the given neighbours (N, k), with entropy log(perplexity) in each row.
+
+    >>> conditional(np.array([[1.0, 1.0, 1.0]]), 3.0).round(4).tolist()
+    [[0.3333, 0.3333, 0.3333]]
+    """
     squares = distances**2 - distances[:, :1] ** 2
 
     def weights(precision: Array) -> Array:
@@ -65,7 +69,12 @@ def conditional(distances: Array, perplexity: float) -> Array:
 
 
 def joint(x: Array, perplexity: float) -> sparse.csr_matrix:
-    """Return the symmetric P (N, N) of sum 1, nonzero only for neighbours."""
+    """Return the symmetric P (N, N) of sum 1, nonzero only for neighbours.
+
+    >>> x = np.random.default_rng(0).normal(size=(8, 2))
+    >>> round(float(joint(x, 2.0).sum()), 6)
+    1.0
+    """
     k = min(len(x) - 1, int(3 * perplexity + 1))
     distances, indices = neighbors_of_each(x, k)
     one_way = neighborhood_graph(indices, conditional(distances, perplexity))

@@ -34,7 +34,12 @@ _WIDEST = 2000.0  # embeddings for which a grid is no smaller than all pairs
 
 
 def exact_repulsion(y: Array) -> tuple[Array, float]:
-    """Return Σⱼ (yᵢ − yⱼ)/(1 + ‖yᵢ − yⱼ‖²)² (N, d), and Z = Σ_{i≠j} 1/(1 + ‖yᵢ − yⱼ‖²)."""
+    """Return Σⱼ (yᵢ − yⱼ)/(1 + ‖yᵢ − yⱼ‖²)² (N, d), and Z = Σ_{i≠j} 1/(1 + ‖yᵢ − yⱼ‖²).
+
+    >>> forces, z = exact_repulsion(np.array([[0.0, 0.0], [1.0, 0.0]]))
+    >>> forces.tolist(), z
+    ([[-0.25, 0.0], [0.25, 0.0]], 1.0)
+    """
     squares = np.einsum("nd,nd->n", y, y)
     ones = np.concatenate([y, np.ones((len(y), 1), y.dtype)], axis=1)
     left = np.concatenate(

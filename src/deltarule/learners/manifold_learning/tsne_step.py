@@ -31,20 +31,35 @@ LEAST_GAIN = 0.01
 
 
 def gaps(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
-    """Return the differences of all pairs (N, N), axis by axis."""
+    """Return the differences of all pairs (N, N), axis by axis.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> gaps([tensor([0.0, 3.0])], [tensor([0.0, 3.0])])[0].tolist()
+    [[0.0, -3.0], [3.0, 0.0]]
+    """
     return [
         a.expand_dims(1) - b.expand_dims(0) for a, b in zip(left, right, strict=True)
     ]
 
 
 def proximity(gap: Sequence[Tensor]) -> Tensor:
-    """Return t = 1/(1 + d²) for all pairs (N, N)."""
+    """Return t = 1/(1 + d²) for all pairs (N, N).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> proximity([tensor([[0.0, 1.0], [-1.0, 0.0]])]).tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
+    """
     squares = [along * along for along in gap]
     return 1.0 / (1.0 + sum(squares[1:], squares[0]))
 
 
 def partition(t: Tensor) -> Tensor:
-    """Return Z, the sum of t over the pairs of different points, in float64."""
+    """Return Z, the sum of t over the pairs of different points, in float64.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> partition(tensor([[1.0, 0.5], [0.5, 1.0]])).item()
+    1.0
+    """
     return maximum((t.astype("float64").sum(axis=1) - 1.0).sum(), 1e-300)
 
 
@@ -164,7 +179,12 @@ def descend(p: Array, y: Array, schedule: Schedule) -> tuple[Array, int]:
 
 
 def diverged(what: str) -> DivergenceError:
-    """Return the error for a diverging embedding."""
+    """Return the error for a diverging embedding.
+
+    >>> print(diverged("nan"))
+    TSNE: expected a finite embedding, got nan.
+      Use a smaller learning_rate, or "auto".
+    """
     return DivergenceError(
         "TSNE",
         expected="a finite embedding",

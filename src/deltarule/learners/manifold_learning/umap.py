@@ -64,7 +64,11 @@ def curve(spread: float, min_dist: float) -> tuple[float, float]:
 
 
 def memberships(distances: Array) -> Array:
-    """Return the membership strengths w(j|i) for sorted distances (N, k) to the nearest other examples."""
+    """Return the membership strengths w(j|i) for sorted distances (N, k) to the nearest other examples.
+
+    >>> float(memberships(np.array([[1.0, 2.0, 3.0]]))[0, 0])
+    1.0
+    """
     k = distances.shape[1] + 1
     positive = np.where(distances > 0, distances, np.inf)
     nearest = positive.min(axis=1)
@@ -91,7 +95,11 @@ def fuzzy_graph(x: Array, n_neighbors: int) -> sparse.csr_matrix:
 
 
 def neighbors_wanted(learner: Any, n: int) -> int:
-    """Return ``n_neighbors`` for n examples ("auto": min(15, n)); raise ArgumentError for more than n."""
+    """Return ``n_neighbors`` for n examples ("auto": min(15, n)); raise ArgumentError for more than n.
+
+    >>> neighbors_wanted(UMAP(n_neighbors=5), 100)
+    5
+    """
     wanted = learner.n_neighbors
     if isinstance(wanted, str) and wanted == "auto":
         return min(15, n)

@@ -63,7 +63,11 @@ def share(spectrum: Array, wanted: float) -> int:
 
 
 def most_likely(spectrum: Array, n: int) -> int:
-    """Return the number of components of largest evidence, 1 … d − 1, for n examples of d features (Minka 2000)."""
+    """Return the number of components of largest evidence, 1 … d − 1, for n examples of d features (Minka 2000).
+
+    >>> most_likely(np.array([10.0, 9.0, 0.11, 0.1, 0.09]), 1000)
+    2
+    """
     d = len(spectrum)
     return (
         1 + int(np.argmax([_evidence(spectrum, k, n) for k in range(1, d)]))

@@ -35,7 +35,11 @@ _DENSE_FEATURES = 2000  # features up to which the covariance of a sparse X is f
 
 
 def fixed_signs(rows: Array) -> Array:
-    """Return the rows with signs such that the entry of largest magnitude is positive."""
+    """Return the rows with signs such that the entry of largest magnitude is positive.
+
+    >>> fixed_signs(np.array([[0.6, -0.8]])).tolist()
+    [[-0.6, 0.8]]
+    """
     largest = np.abs(rows).argmax(axis=1)
     signs = np.sign(rows[np.arange(len(rows)), largest])
     return np.asarray(rows * np.where(signs == 0, 1, signs)[:, None])
@@ -422,7 +426,12 @@ class PCA(Projection):
 
 
 def eigenvectors(spread: Array, k: int) -> tuple[Array, Array]:
-    """Return the k largest eigenvalues of a symmetric matrix, and their eigenvectors as rows."""
+    """Return the k largest eigenvalues of a symmetric matrix, and their eigenvectors as rows.
+
+    >>> values, rows = eigenvectors(np.diag([1.0, 4.0]), 1)
+    >>> values.tolist(), np.abs(rows).tolist()
+    ([4.0], [[0.0, 1.0]])
+    """
     n = len(spread)
     values, vectors = linalg.eigh(
         spread, subset_by_index=(n - k, n - 1), check_finite=False

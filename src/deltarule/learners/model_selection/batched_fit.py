@@ -148,7 +148,13 @@ def scores_of(
 
 
 def has_failed(learner: Network) -> bool:
-    """Return whether the fit of a learner failed or diverged."""
+    """Return whether the fit of a learner failed or diverged.
+
+    >>> from deltarule.learners import MLPRegressor
+    >>> learner = MLPRegressor((), epochs=1, random_state=0, device="reference")
+    >>> has_failed(learner.fit([[0.0], [1.0]], [0.0, 1.0]))
+    False
+    """
     return not hasattr(learner, "history_") or learner.history_.diverged
 
 

@@ -26,6 +26,10 @@ def candidates_of(learner: Any, grid: Any, candidates: Any) -> list[Settings]:
     any sequence, which is no grid, is taken as ``candidates``. Raise ArgumentError if
     both are given, for invalid ones, and for a tuple that is ambiguous: one value of a
     parameter or its candidates.
+
+    >>> from deltarule.learners import MLPClassifier
+    >>> candidates_of(MLPClassifier(), {"alpha": [0.0, 0.1]}, None)
+    [{'alpha': 0.0}, {'alpha': 0.1}]
     """
     if candidates is not None:
         if grid is not None:

@@ -25,7 +25,11 @@ IN_ORDER = 8  # different targets: a random order is the right or the opposite o
 
 
 def table(x: Any, where: str) -> Array:
-    """Return rows (N, features) as float64, or as objects where not all are numbers; raise DataError for others."""
+    """Return rows (N, features) as float64, or as objects where not all are numbers; raise DataError for others.
+
+    >>> table([[1, 2], [3, 4]], "x").tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
     try:
         array = np.asarray(x)
         if array.dtype.kind not in "fiubc":
@@ -52,6 +56,11 @@ def coded(tables: Sequence[Array], where: str) -> tuple[list[Numbers], list[bool
 
     A column is numeric if all values that are present are; None, NaN, NA and NaT are
     missing and become NaN.
+
+    >>> tables = [np.array([["red"], ["blue"]], object), np.array([["blue"]], object)]
+    >>> coded(tables, "colours")
+    ([array([[0.],
+           [1.]]), array([[1.]])], [False])
     """
     if all(part.dtype != object for part in tables):
         return list(tables), [True] * tables[0].shape[1]
@@ -64,7 +73,11 @@ def coded(tables: Sequence[Array], where: str) -> tuple[list[Numbers], list[bool
 
 
 def code(column: Array, where: str) -> tuple[Numbers, bool]:
-    """Return a numeric column, or codes of its categories, and whether it is numeric."""
+    """Return a numeric column, or codes of its categories, and whether it is numeric.
+
+    >>> code(np.array(["red", "blue", "red"], object), "colour")
+    (array([0., 1., 0.]), False)
+    """
     if column.dtype.kind in "fiub":
         return column.astype(np.float64), True
     cells = column.astype(object).tolist()
@@ -125,6 +138,9 @@ def share_by_value(feature: Numbers, ordered: bool, target: Numbers) -> float:
     frequent label, of frequency p. With more values V than labels also where chance
     suffices, p^(N − V) > ``CHANCE``, and for numbers unless the labels alternate along
     them, as those of patients by their numbers do and those of a measured size do not.
+
+    >>> share_by_value(np.array([0.0, 0.0, 1.0, 1.0]), False, np.array([0.0, 0.0, 1.0, 1.0]))
+    1.0
     """
     n = len(feature)
     values, which = np.unique(feature, return_inverse=True)
@@ -177,7 +193,11 @@ def share_by_interval(feature: Numbers, target: Numbers) -> float:
 
 
 def squared_correlation(feature: Numbers, target: Numbers) -> float:
-    """Return the squared correlation r², 0 for a constant."""
+    """Return the squared correlation r², 0 for a constant.
+
+    >>> round(squared_correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0])), 6)
+    1.0
+    """
     a, b = (_centred(values) for values in (feature, target))
     scale = float((a * a).sum() * (b * b).sum())
     return float((a * b).sum()) ** 2 / scale if scale > 0 else 0.0

@@ -116,7 +116,12 @@ def _numbers(name: str, score: Any) -> dict[str, float]:
 
 
 def takes_weights(scorer: Any) -> bool:
-    """Return whether a scorer accepts ``sample_weight``."""
+    """Return whether a scorer accepts ``sample_weight``.
+
+    >>> from sklearn.metrics import get_scorer
+    >>> takes_weights(get_scorer("accuracy"))
+    True
+    """
     own = getattr(scorer, "_accept_sample_weight", None)
     return (
         bool(own()) if own else "sample_weight" in inspect.signature(scorer).parameters

@@ -43,7 +43,11 @@ METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
 
 
 def dense(x: Any) -> Array:
-    """Return an array of sparse rows, or the array."""
+    """Return an array of sparse rows, or the array.
+
+    >>> dense([[1.0, 2.0]])
+    array([[1., 2.]])
+    """
     return np.asarray(x.toarray() if sparse.issparse(x) else x)
 
 

@@ -291,7 +291,11 @@ class Known:
 
 
 def scaled(x: Array, exponent: int) -> Array:
-    """Return x·2^exponent; what is too large for the type becomes infinite."""
+    """Return x·2^exponent; what is too large for the type becomes infinite.
+
+    >>> scaled(np.array([1.5]), 2).tolist()
+    [6.0]
+    """
     if not exponent:
         return x
     with np.errstate(over="ignore", under="ignore"):
@@ -336,14 +340,24 @@ def _compiled_tile(n_queries: int, width: int, dtype: str) -> Tile:
 
 
 def neighbors_of_each(x: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:
-    """Return (distances, indices) of the k nearest other examples of every example, (N, k)."""
+    """Return (distances, indices) of the k nearest other examples of every example, (N, k).
+
+    >>> distances, indices = neighbors_of_each(np.array([[0.0], [1.0], [5.0]]), 1)
+    >>> distances.tolist(), indices.tolist()
+    ([[1.0], [1.0], [4.0]], [[1], [0], [1]])
+    """
     return without_own(*Known.of(x).nearest(x, k + 1))
 
 
 def without_own(
     distances: Array, indices: Rows
 ) -> tuple[npt.NDArray[np.float64], Rows]:
-    """Return neighbours (N, k) of every example without itself, from k + 1 of them."""
+    """Return neighbours (N, k) of every example without itself, from k + 1 of them.
+
+    >>> distances, indices = np.array([[0.0, 1.0], [0.0, 1.0]]), np.array([[0, 1], [1, 0]])
+    >>> without_own(distances, indices)[1].tolist()
+    [[1], [0]]
+    """
     own = indices == np.arange(len(indices))[:, None]
     own[~own.any(axis=1), -1] = True  # more than k copies of an example come before it
     return distances[~own].reshape(len(own), -1), indices[~own].reshape(len(own), -1)

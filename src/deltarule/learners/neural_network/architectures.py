@@ -27,7 +27,11 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 def whole_numbers(where: str, values: Any) -> tuple[int, ...]:
-    """Return sizes as a tuple (a single number is one size); raise ArgumentError unless all are integers ≥ 1."""
+    """Return sizes as a tuple (a single number is one size); raise ArgumentError unless all are integers ≥ 1.
+
+    >>> whole_numbers("hidden_sizes", 8), whole_numbers("hidden_sizes", [8, 4])
+    ((8,), (8, 4))
+    """
     sizes = tuple(values) if isinstance(values, (tuple, list)) else (values,)
     if not all(
         isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes
@@ -43,7 +47,11 @@ def _whole_number(where: str, value: Any) -> int:
 
 
 def activation(where: str, name: str) -> nn.Module:
-    """Return a new activation layer by name."""
+    """Return a new activation layer by name.
+
+    >>> activation("MLPClassifier", "relu")
+    ReLU
+    """
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ArgumentError(
             f"{where} activation",
@@ -79,7 +87,11 @@ def dense_layers(
     dropout: float = 0.0,
     batch_norm: bool = False,
 ) -> list[nn.Module]:
-    """Return hidden layers: Linear, optional BatchNorm, activation and optional Dropout for each size."""
+    """Return hidden layers: Linear, optional BatchNorm, activation and optional Dropout for each size.
+
+    >>> dense_layers("MLPClassifier", 4, (8,), "relu", dropout=0.5)
+    [Linear(4→8), ReLU, Dropout(0.5)]
+    """
     layers: list[nn.Module] = []
     for size in whole_numbers(f"{where} hidden_sizes", sizes):
         layers += [
@@ -101,7 +113,15 @@ def perceptron(
     dropout: float,
     batch_norm: bool,
 ) -> nn.Sequential:
-    """Return a multilayer perceptron: hidden layers and a linear output layer."""
+    """Return a multilayer perceptron: hidden layers and a linear output layer.
+
+    >>> perceptron("MLPClassifier", 4, (8,), 3, "relu", 0.0, False)
+    Sequential(
+      0: Linear(4→8)
+      1: ReLU
+      2: Linear(8→3)
+    )
+    """
     widths = whole_numbers(f"{where} hidden_sizes", sizes)
     hidden = dense_layers(where, n_inputs, widths, name, dropout, batch_norm)
     return nn.Sequential(*hidden, nn.Linear((n_inputs, *widths)[-1], n_outputs))

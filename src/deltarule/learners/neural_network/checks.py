@@ -25,7 +25,13 @@ def _flag(value: Any) -> bool:
 
 
 def check_settings(learner: Any) -> None:
-    """Raise ArgumentError for a training option of the wrong type or out of range."""
+    """Raise ArgumentError for a training option of the wrong type or out of range.
+
+    >>> from deltarule.learners import MLPClassifier
+    >>> check_settings(MLPClassifier(epochs=0))
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: MLPClassifier epochs: expected a whole number ≥ 1, got 0.
+    """
     require(learner, "epochs", whole(1), "a whole number ≥ 1")
     require(learner, "batch_size", whole(1), "a whole number ≥ 1")
     require(
@@ -129,7 +135,13 @@ def own_words(learner: Any) -> Iterator[None]:
 
 
 def label_factors(learner: Any, y: Array) -> Array:
-    """Return for each example the product of the ``class_weight`` (a list of dicts) of its labels, (N,)."""
+    """Return for each example the product of the ``class_weight`` (a list of dicts) of its labels, (N,).
+
+    >>> from deltarule.learners import MLPClassifier
+    >>> learner = MLPClassifier(class_weight=[{0: 1.0, 1: 3.0}, {0: 1.0, 1: 1.0}])
+    >>> label_factors(learner, np.array([[1, 0], [0, 1]])).tolist()
+    [3.0, 1.0]
+    """
     given, n_labels = learner.class_weight, y.shape[1]
     fits = (
         isinstance(given, (list, tuple))
@@ -159,7 +171,12 @@ def _weighs_a_label(part: Any) -> bool:
 
 
 def form_of(learner: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return the parameters that define the architecture, sequences as tuples so that they can be compared."""
+    """Return the parameters that define the architecture, sequences as tuples so that they can be compared.
+
+    >>> from deltarule.learners import MLPClassifier
+    >>> form_of(MLPClassifier([8, 4]), ["hidden_sizes", "activation"])
+    {'hidden_sizes': (8, 4), 'activation': 'relu'}
+    """
     values = {name: getattr(learner, name) for name in names}
     return {
         name: tuple(value) if isinstance(value, (list, np.ndarray)) else value

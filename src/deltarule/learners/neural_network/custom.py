@@ -55,7 +55,11 @@ class FunctionLoss(Loss):
 
 
 def chosen_loss(loss: Any) -> Loss:
-    """Return a loss by name, of a function of tensors, or as given."""
+    """Return a loss by name, of a function of tensors, or as given.
+
+    >>> chosen_loss("mean_squared_error").name
+    'mean_squared_error'
+    """
     return (
         FunctionLoss(function=loss)
         if callable(loss) and not isinstance(loss, Loss)

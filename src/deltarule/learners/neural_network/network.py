@@ -353,7 +353,12 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
 
 
 def pair(learner: Any, validation_data: Any) -> tuple[Any, Any]:
-    """Return (X, y) of validation data; raise ArgumentError for anything else."""
+    """Return (X, y) of validation data; raise ArgumentError for anything else.
+
+    >>> from deltarule.learners import MLPRegressor
+    >>> pair(MLPRegressor(), ([[1.0]], [2.0]))
+    ([[1.0]], [2.0])
+    """
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise ArgumentError(
             f"{type(learner).__name__} validation_data",
@@ -369,7 +374,11 @@ def _uneven(weights: Array | None) -> Array | None:
 
 
 def relative(weights: Array) -> Array:
-    """Return weights scaled to mean 1, so that the loss is Σwᵢlᵢ/Σwᵢ: weight 2 equals the example twice."""
+    """Return weights scaled to mean 1, so that the loss is Σwᵢlᵢ/Σwᵢ: weight 2 equals the example twice.
+
+    >>> relative(np.array([1.0, 3.0])).tolist()
+    [0.5, 1.5]
+    """
     return np.asarray(weights * (len(weights) / weights.sum()))
 
 

@@ -77,7 +77,17 @@ class Totals(Protocol):
 
 
 def text(summary: Totals, columns: int | None = None) -> str:
-    """Return the table, the totals and, if the network does not fit the input, the error; at most ``columns`` wide."""
+    """Return the table, the totals and, if the network does not fit the input, the error; at most ``columns`` wide.
+
+    >>> from deltarule import nn
+    >>> print(text(nn.Linear(2, 3).summary((2,))))
+    #  layer        output  activations  parameters     flops
+    ─  ───────────  ──────  ───────────  ──────────  ─  ─────
+    0  input        2                 2
+    1  Linear(2→3)  3                 3   2·3 + 3 =  9     12
+    <BLANKLINE>
+    9 parameters (36 B) · 12 flops and 5 activations an example
+    """
     lines = [_table(summary, columns), "", totals(summary)]
     if not summary.complete:
         lines = [*lines[:2], f"✗ {summary.fault}"]
@@ -156,7 +166,12 @@ def html(summary: Totals) -> str:
 
 
 def totals(summary: Totals) -> str:
-    """Return ``62958 parameters (252 kB) · 1.70 M flops and 13516 activations an example``."""
+    """Return ``62958 parameters (252 kB) · 1.70 M flops and 13516 activations an example``.
+
+    >>> from deltarule import nn
+    >>> totals(nn.Linear(2, 3).summary((2,)))
+    '9 parameters (36 B) · 12 flops and 5 activations an example'
+    """
     frozen = f", {summary.n_frozen} of them frozen" if summary.n_frozen else ""
     return (
         f"{summary.n_parameters} {named(summary.n_parameters, 'parameter')} ({memory(summary.n_bytes)}){frozen} · "

@@ -221,7 +221,13 @@ def live_line(
 
 
 def printable(text: str, console: Console) -> str:
-    """Return a text with hidden characters made visible and unencodable ones transliterated."""
+    """Return a text with hidden characters made visible and unencodable ones transliterated.
+
+    >>> import io
+    >>> from rich.console import Console
+    >>> printable("loss 0.5", Console(file=io.StringIO()))
+    'loss 0.5'
+    """
     return fitted(visible(text), console.encoding)
 
 

@@ -268,7 +268,15 @@ def check_outputs(
 def check_targets(
     output: Shape, arrays: Sequence[Array], loss: Loss, where: str
 ) -> None:
-    """Check that targets are compatible with the loss and with outputs of this shape."""
+    """Check that targets are compatible with the loss and with outputs of this shape.
+
+    >>> import numpy as np
+    >>> from deltarule.losses import MeanSquaredError
+    >>> check_targets((8, 2), [np.zeros((8, 4)), np.zeros((8, 3))], MeanSquaredError(), "fit")
+    Traceback (most recent call last):
+    deltarule.errors.ShapeError: MeanSquaredError: expected targets of the predictions' shape (8, 2), got (8, 3).
+      Give one target for every output of the model.
+    """
     _, y, *_ = columns(arrays)
     loss.check(output, (len(arrays[0]), *y.shape), y.dtype)
     if y.dtype.is_integer and len(y.shape) + 1 == len(output) - 1:
