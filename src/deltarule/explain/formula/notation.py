@@ -107,6 +107,13 @@ def _letters(axes: Sequence[int]) -> Formula:
     return m.row(*(m.Identifier(_INDICES[axis]) for axis in axes))
 
 
+def _shown_axes(term: Any) -> list[int]:
+    """Return the reduced axes by their places among those of more than one entry; the others are not printed."""
+    sizes, axes = term.parameters[0].shape, list(term.body.attributes["axes"])
+    shown = [axis for axis, size in enumerate(sizes) if size != 1]
+    return [shown.index(axis) for axis in axes if axis in shown] or axes
+
+
 def _index(
     term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
 ) -> tuple[Formula, float]:
@@ -118,7 +125,7 @@ def _partial_sum(
     term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
 ) -> tuple[Formula, float]:
     """Write a sum over some axes with their indices: Σᵢⱼ x."""
-    sign = m.Scripts(m.Operator("Σ"), lower=_letters(term.body.attributes["axes"]))
+    sign = m.Scripts(m.Operator("Σ"), lower=_letters(_shown_axes(term)))
     return m.row(sign, m.Operator(" "), closed[0]), PRODUCT
 
 
@@ -129,7 +136,7 @@ def _partial_maximum(
     head: Formula = m.Identifier("max", upright=True)
     axes = term.body.attributes["axes"]
     if len(axes) < term.parameters[0].rank:
-        head = m.Scripts(head, lower=_letters(axes))
+        head = m.Scripts(head, lower=_letters(_shown_axes(term)))
     return m.row(head, m.Fenced(arguments[0])), ATOM
 
 

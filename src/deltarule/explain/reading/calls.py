@@ -138,10 +138,8 @@ class Calls(OwnFunctions):
                 kept = tuple(name for name in result.indices if name != index)
                 result = replace(result, node=reduce(result.node, place), indices=kept)
                 continue
-            axis = "ijklnpqr".find(letter)
-            if 0 <= axis < len(result.shape):
-                if axis == 1 and result.shape[1] == 1:
-                    axis = 0
+            axis = v.axis_of(letter, result)
+            if axis is not None:
                 node = reduce(result.node, axis + len(result.indices), True)
                 result = replace(result, node=node, loose=True)
         return result

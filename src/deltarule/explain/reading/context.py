@@ -22,6 +22,10 @@ class Context(Protocol):
         """Return the value of a tree."""
         ...
 
+    def inside(self, tree: Expression) -> Value:
+        """Return the value of an array whose entry is taken; letters that do not index in it are those of its axes."""
+        ...
+
     def symbol(self, tree: Named) -> Value:
         """Return the value of a symbol."""
         ...

@@ -36,6 +36,7 @@ from deltarule.explain.reading.syntax import (
     Related,
     Summed,
     Transposed,
+    index_letters,
 )
 from deltarule.explain.reading.values import Value
 from deltarule.explain.reading.vocabulary import Vocabulary
@@ -43,7 +44,6 @@ from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.shapes import Shape, Size
 
-AXES = "ijklnpqr"  # the letters of the axes of an array without indices
 _MOST_FACTORS = 16
 _RELATIONS: dict[str, Callable[[Node, Node], Node]] = {
     "<": build.less,
@@ -104,8 +104,15 @@ class Evaluation:
         if isinstance(tree, Power):
             return self._power(tree)
         if isinstance(tree, Transposed):
-            return v.transposed(self.value(tree.body))
+            return v.transposed(v.squeezed(self.value(tree.body)))
         return self._other(tree)
+
+    def inside(self, tree: Expression) -> Value:
+        """Return the value of an array whose entry is taken; letters that do not index in it are those of its axes."""
+        outer, self.used = self.used, frozenset(index_letters(tree))
+        value = self.value(tree)
+        self.used = outer
+        return value
 
     def _other(self, tree: Expression) -> Value:
         if isinstance(tree, Called):
@@ -330,8 +337,7 @@ class Evaluation:
                 body = v.summed_over(body, index)
             elif index in self.missing:
                 continue
-            elif tree.upper is None and letter in AXES and len(body.shape) > 1:
-                axis = min(AXES.index(letter), len(body.shape) - 1)
+            elif (axis := v.axis_of(letter, body)) is not None and tree.upper is None:
                 axes.append(axis + len(body.indices))
             else:
                 body = self._repeated(body, tree)
@@ -381,7 +387,7 @@ class Evaluation:
         def array(shape: Shape) -> Node:
             whole = shape[-2:]
             left, right = (
-                build.iota(whole, AXES.index(side.name) % 2, self.dtype)
+                build.iota(whole, v.AXES.index(side.name) % 2, self.dtype)
                 if isinstance(side, Letter)
                 else build.full(whole, float(side.value), self.dtype)
                 for side in sides

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from deltarule.explain.reading.names import LAYOUT_WORDS
 from deltarule.explain.reading.stream import CLOSING
 from deltarule.explain.reading.structures import StructureParser
 from deltarule.explain.reading.syntax import (
@@ -34,7 +35,8 @@ from deltarule.explain.reading.tokens import Token
 from deltarule.explain.reading.vocabulary import Vocabulary
 
 RELATIONS = {sign: sign for sign in "<>≤≥=≠"}
-_DEEPEST = 150
+_DEEPEST = 60
+_MOST_SCRIPTS = 20  # of one factor
 _WORDS_BETWEEN = {"if", "otherwise", "else", "where", "with", "let", "and", "for"}
 
 
@@ -107,6 +109,7 @@ class _Parser(StructureParser):
         at = self.here.at
         factors = [self._power()]
         operators: list[str] = []
+        quotients = 0
         while True:
             token = self.here
             if self.accept("/"):
@@ -119,6 +122,9 @@ class _Parser(StructureParser):
                     [Quotient(over, self._signed_power(), token.at)],
                     [],
                 )
+                quotients += 1
+                if quotients > _DEEPEST:
+                    self.fail(token, f"at most {_DEEPEST} quotients")
             elif self.accept("*", "·", "×", "@"):
                 operators.append("" if token.text == "@" else token.text)
                 factors.append(self._signed_power())
@@ -165,14 +171,11 @@ class _Parser(StructureParser):
         }
 
     def _power(self) -> Expression:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            self.fail(self.here, "a formula that is nested less deeply")
         result = self.atom()
-        while True:
+        for _ in range(_MOST_SCRIPTS):
             token = self.here
             if token.kind != "sign":
-                break
+                return result
             if self.accept("^"):
                 result = self._raised(result, token)
             elif token.text == "_" and not isinstance(result, Literal):
@@ -183,9 +186,8 @@ class _Parser(StructureParser):
             elif self.accept("'"):
                 result = Transposed(result, token.at)
             else:
-                break
-        self._depth -= 1
-        return result
+                return result
+        return self.fail(self.here, f"at most {_MOST_SCRIPTS} powers and indices")
 
     def _raised(self, base: Expression, sign: Token) -> Expression:
         opening = self.accept("{", "(")
@@ -222,6 +224,10 @@ class _Parser(StructureParser):
         ):
             self.take()
             return Transposed(base, sign.at)
+        if minus and self._is_transpose(token):  # A^-T
+            self.take()
+            turned = Transposed(base, sign.at)
+            return Power(turned, Literal(Fraction(-1)), at=sign.at)
         if self.accept("'"):
             return Transposed(base, sign.at)
         exponent = (
@@ -251,6 +257,15 @@ class _Parser(StructureParser):
         return True
 
     def atom(self) -> Expression:
+        """Parse a name, a number, a call or a bracket."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            self.fail(self.here, "a formula that is nested less deeply")
+        result = self._atom()
+        self._depth -= 1
+        return result
+
+    def _atom(self) -> Expression:
         token = self.here
         if token.kind == "number":
             return self._number(self.take())
@@ -311,6 +326,8 @@ class _Parser(StructureParser):
         closing = CLOSING[opening.text]
         self._bars.append("")
         first = self.relation()
+        if self.here.kind == "word" and self.here.text in {"if", "otherwise"}:
+            first = self.case_list(first, closing)
         if opening.text == "[" and (
             self.here.text in {";", ",", "&", "\\\\"} or self._new_block()
         ):
@@ -480,9 +497,10 @@ class _Parser(StructureParser):
     def _arguments(
         self, head: Called, primes: int
     ) -> tuple[tuple[Expression, ...], tuple[Index, ...]]:
-        opening = self.accept("(", "[", "{")
+        is_layout = head.function in LAYOUT_WORDS
+        opening = self.accept("(", "{") or (None if is_layout else self.accept("["))
         if opening is None:
-            if not self._starts_factor():
+            if not self._starts_factor() or head.function == "activation":
                 if primes:
                     return (), ()
                 self.fail(self.here, f'"(" after {head.function}')

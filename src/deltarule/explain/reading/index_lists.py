@@ -32,6 +32,7 @@ class IndexParser(NameParser):
     def _indexed(self, body: Expression, sign: Token) -> Expression:
         """Parse the indices of an entry: _i, _{ij}, _{i,:}."""
         if not self.accept("{"):
+            self._divide_indices(self.here)
             token = self.take()
             if token.kind not in {"word", "number"}:
                 self.fail(token, "an index")
@@ -45,6 +46,22 @@ class IndexParser(NameParser):
         if not tokens:
             self.fail(sign, "an index")
         return Entry(body, self._index_list(tokens), at=sign.at)
+
+    def _divide_indices(self, token: Token) -> None:
+        """Divide a_ix into a_i and x: LaTeX has one letter without braces, plain text all that are no names."""
+        if (
+            token.kind != "word"
+            or token.unit
+            or self.symbol_named(token.text) is not None
+        ):
+            return
+        length = 1
+        while "\\" not in self.text and length < len(token.text):
+            if token.text[length] == "e" or self.is_known(token.text[length]):
+                break
+            length += 1
+        if length < len(token.text):
+            self.split(token, length)
 
     def _index_list(self, tokens: Sequence[Token]) -> tuple[Index, ...]:
         """Return the indices that tokens stand for, letters one by one."""

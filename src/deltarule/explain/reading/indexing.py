@@ -18,7 +18,7 @@ def entry_of(evaluation: Context, tree: Entry) -> Value:
     """Return an entry or part of an array; an index of a matrix alone picks an example, as a column."""
     if isinstance(tree.body, Called) and tree.body.function == "place":
         return evaluation.placed(tree.body, tree.indices)
-    body = evaluation.value(tree.body)
+    body = evaluation.inside(tree.body)
     where = f"index at position {tree.at + 1}"
     if body.identity:
         raise ShapeError(where, expected="an array of known size", got="I")

@@ -31,7 +31,7 @@ ACTIVATIONS = {
     "ψ",
     "act",
 }  # general names of an activation function
-_LAYOUT = {"flip", "argmax", "place"}  # words of printed formulas
+LAYOUT_WORDS = {"flip", "argmax", "place"}  # words of printed formulas
 _PI = Literal(3.141592653589793)
 
 
@@ -85,6 +85,7 @@ class NameParser(DerivativeParser):
             last = length == len(rest)
             known = (
                 self.is_known(piece)
+                or (last and piece in {"I", "e"})
                 or (last and self._may_begin(piece))
                 or self._is_function(piece)
             )
@@ -114,6 +115,8 @@ class NameParser(DerivativeParser):
 
     def _whole(self, token: Token, short: bool) -> Expression | None:
         """Return the meaning of a whole word with the scripts after it."""
+        if self._selects(token) and (one_hot := self._unit_vector(token)) is not None:
+            return one_hot
         scripts = self._scripts()
         symbol = self._named(token.text, scripts)
         if symbol is not None:
@@ -181,6 +184,20 @@ class NameParser(DerivativeParser):
         )
         return Related("=", left, right, token.at)
 
+    def _selects(self, token: Token) -> bool:
+        """Whether E_c means one-hot rows of labels, as it does in formulas of a network that selects rows."""
+        if token.text not in {"e", "E"} or self.tokens[self.next + 1].text != "_":
+            return False
+        kinds = {"one_hot", "winner", "gather", "scatter_add"}
+        if not kinds & set(self.vocabulary.functions):
+            return False
+        script = self.tokens[self.next + 2 :]
+        inner = script[1] if script[0].text == "{" and len(script) > 1 else script[0]
+        known = self.symbol_named(inner.text) if inner.kind == "word" else None
+        is_label = known is not None and not known.node.dtype.is_float
+        single = inner.kind in {"word", "number"} and len(inner.text) == 1
+        return is_label or not single
+
     def _unit_vector(self, token: Token) -> Expression | None:
         """Parse e_c or E_y, the one-hot vectors of labels, and e_i, a column of the identity matrix."""
         start = self.next
@@ -211,7 +228,11 @@ class NameParser(DerivativeParser):
             self.take()
             return Called("I", (), at=token.at)
         if text in ACTIVATIONS and not own:
-            if follows.text not in {"(", "["} and place == self.next + 1:
+            primes = place - self.next - 1
+            if self.tokens[self.next + 1].text == "^":
+                inner = [t.text for t in self.tokens[self.next + 2 : self.next + 4]]
+                primes += "'" in inner
+            if follows.text not in {"(", "["} and not primes:
                 return None
             self.take()
             return Called("activation", (), at=token.at)
@@ -226,7 +247,7 @@ class NameParser(DerivativeParser):
         ):
             self.next += 2
             return Called(spaced.replace(" ", ""), (), at=token.at)
-        if function_key(text) is None and not own and text not in PAIRS | _LAYOUT:
+        if function_key(text) is None and not own and text not in PAIRS | LAYOUT_WORDS:
             return None
         if len(text) == 1 and text in {"H", "θ", "Θ"} and follows.text != "(":
             return None

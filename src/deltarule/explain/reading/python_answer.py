@@ -23,7 +23,7 @@ from deltarule.explain.reading.numpy_functions import (
 )
 from deltarule.explain.reading.python_written import written_python
 from deltarule.explain.reading.reader import Reading
-from deltarule.explain.reading.tokens import check_extent
+from deltarule.explain.reading.tokens import check_extent, shown_part
 from deltarule.explain.reading.vocabulary import Vocabulary
 from deltarule.graph import build
 from deltarule.graph.indexing import index
@@ -31,7 +31,7 @@ from deltarule.graph.node import Node
 
 _MODULES = {"np", "numpy", "jnp", "torch", "dr", "nn"}
 _SUBMODULES = {"linalg", "special", "functional", "F"}
-_DEEPEST = 100
+_DEEPEST = 60
 _LARGEST = 1_000_000  # entries of an array
 _BINARY: dict[type[ast.operator], Callable[[Node, Node], Node]] = {
     ast.Add: build.add,
@@ -206,6 +206,8 @@ class _Builder:
         if tree.id in self._local:
             return self._local[tree.id]
         node = self._known.get(canonical(tree.id))
+        if node is None and tree.id in {"float", "int", "bool"}:
+            return tree.id  # of .astype(float)
         if node is None:
             self.fail(tree, f"a known name ({', '.join(sorted(self._known))})")
         return node
@@ -310,7 +312,7 @@ class _Builder:
             raise
         except (ValueError, TypeError, IndexError) as error:
             raise ArgumentError(
-                "Python index", expected="a valid index", got=ast.unparse(tree)
+                "Python index", expected="a valid index", got=self._source(tree)
             ) from error
 
     def _index(self, tree: ast.expr) -> object:
@@ -362,7 +364,7 @@ class _Builder:
             raise ArgumentError(
                 f"Python expression, {name}",
                 expected="its NumPy arguments",
-                got=ast.unparse(tree),
+                got=self._source(tree),
             ) from error
 
     def _setting(self, tree: ast.expr) -> Value:
@@ -391,6 +393,11 @@ class _Builder:
             return function.attr, None
         return function.attr, owner
 
+    def _source(self, tree: ast.AST) -> str:
+        """Return the text of a construction, shortened."""
+        found = ast.get_source_segment(self._text, tree) or self._text
+        return shown_part(found)
+
     def fail(self, tree: ast.AST, expected: str) -> NoReturn:
         """Raise the error of a construction that is not understood."""
         column, line = getattr(tree, "col_offset", 0), getattr(tree, "lineno", 1)
@@ -403,7 +410,7 @@ class _Builder:
         raise ArgumentError(
             f"Python expression, {place}",
             expected=expected,
-            got=ast.unparse(tree)[:80],
+            got=self._source(tree),
             hint=f"{source[:120]}\n  {' ' * min(column, 120)}^",
         )
 

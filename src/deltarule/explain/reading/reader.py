@@ -18,7 +18,7 @@ from deltarule.explain.formula.term import Symbol, is_number
 from deltarule.explain.reading import tokens as lexer
 from deltarule.explain.reading.evaluation import Evaluation
 from deltarule.explain.reading.grammar import parse_tokens
-from deltarule.explain.reading.syntax import Entry, Expression, Summed, parts
+from deltarule.explain.reading.syntax import index_letters
 from deltarule.explain.reading.tokens import Token, tokenize
 from deltarule.explain.reading.values import Value, sized_identity, squeezed
 from deltarule.explain.reading.vocabulary import Vocabulary
@@ -146,7 +146,7 @@ def _statements(
     depth = environments = 0
     after: list[bool] = [False]
     body = list(tokens[:-1])
-    for place, token in enumerate(body):
+    for token in body:
         environments += (token.kind == "begin") - (token.kind == "close")
         sign = token.kind == "sign"
         depth += (sign and token.text in "([{⟨") - (sign and token.text in ")]}⟩")
@@ -157,9 +157,7 @@ def _statements(
             and outside
             and not token.unit
         )
-        comma = (
-            sign and token.text == "," and outside and _defines_next(body[place + 1 :])
-        )
+        comma = sign and token.text == "," and outside
         full_stop = sign and token.text == "." and outside
         if outside and (
             (sign and token.text in _SEPARATORS) or word or comma or full_stop
@@ -180,21 +178,6 @@ def _statements(
     statements = [(_statement(g), late) for g, late in kept]
     first = [s for s, late in statements if late]
     return [*first, *(s for s, late in statements if not late)]
-
-
-def _defines_next(rest: Sequence[Token]) -> bool:
-    """Whether what follows a comma begins with a definition: a name and =."""
-    place = 0
-    if place < len(rest) and rest[place].text in _INTRODUCTIONS:
-        place += 1
-    if place >= len(rest) or rest[place].kind != "word":
-        return False
-    for token in rest[place + 1 : place + 12]:
-        if token.text == "=" and token.kind == "sign":
-            return True
-        if token.kind == "sign" and token.text not in set("_^{}()[]'"):
-            return False
-    return False
 
 
 def _statement(tokens: Sequence[Token]) -> _Statement:
@@ -244,7 +227,7 @@ def _evaluated(
         lexer.fail(text, at, "a formula after =", "the end")
     end = Token("end", "", right[-1].end, right[-1].end)
     tree = parse_tokens(text, [*right, end], vocabulary)
-    used = frozenset(_index_letters(tree))
+    used = frozenset(index_letters(tree))
     order = _free_order(statement.left, used)
     sizes: dict[str, Size] = dict(zip(order, like or (), strict=False))
     for _ in range(3):
@@ -258,16 +241,6 @@ def _evaluated(
             "formula", expected=f"an array with the index {names}", got="none"
         )
     return Reading(_fitted(value, order, like), written(tree, evaluation.readings))
-
-
-def _index_letters(tree: Expression) -> set[str]:
-    found: set[str] = set()
-    for part in parts(tree):
-        if isinstance(part, Entry):
-            found |= {index for index in part.indices if isinstance(index, str)}
-        elif isinstance(part, Summed):
-            found |= set(part.indices)
-    return found
 
 
 def _free_order(left: Sequence[Token], used: frozenset[str]) -> list[str]:

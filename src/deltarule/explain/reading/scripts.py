@@ -9,6 +9,7 @@ from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.term import Symbol
 from deltarule.explain.reading.stream import TokenStream
 
+_MOST = 6  # scripts of a name
 LOSSES = {"L", "J", "E", "C", "ℓ", "l", "Loss", "loss", "Cost", "cost"}
 
 
@@ -59,7 +60,7 @@ class ScriptParser(TokenStream):
             pieces.append(token.text)
             place += 1
             ends.append(place)
-        while (found := self._script(place)) is not None:
+        while len(pieces) < _MOST and (found := self._script(place)) is not None:
             piece, place = found
             pieces.append(piece)
             ends.append(place)
@@ -71,6 +72,7 @@ class ScriptParser(TokenStream):
         if sign.kind != "sign" or sign.text not in {"_", "^"}:
             return None
         if self.tokens[place + 1].text == "{":
+            self._divide_group(place)
             texts: list[str] = []
             at = place + 2
             while (token := self.tokens[at]).kind in {
@@ -114,6 +116,20 @@ class ScriptParser(TokenStream):
         ):
             return (token.text + after.text, place + 3)
         return token.text, place + 2
+
+    def _divide_group(self, place: int) -> None:
+        """Write W_{2,ki} as W_{2}_{ki} where W_2 is a name."""
+        word, tokens = self.tokens[place - 1], self.tokens
+        ends = next((i for i in range(place, len(tokens)) if tokens[i].text == "}"), 0)
+        comma = tokens[place + 3] if place + 3 < ends else None
+        if word.kind != "word" or comma is None or comma.text != ",":
+            return
+        names = self.vocabulary.names
+        first, rest = tokens[place + 2].text, tokens[place + 4 : ends]
+        whole = "_".join((word.text, first, *(t.text for t in rest if t.text != ",")))
+        if canonical(f"{word.text}_{first}") in names and canonical(whole) not in names:
+            close, sign, opening = tokens[ends], tokens[place], tokens[place + 1]
+            self.tokens[place + 3 : place + 4] = [close, sign, opening]
 
     def _divide_script(self, place: int) -> None:
         """Divide W_dx into W_d and x where only the shorter name is known."""

@@ -70,6 +70,21 @@ class StructureParser(IndexParser):
             self.fail(token, "the entries of a matrix")
         return Blocks(tuple(map(tuple, rows)), token.at)
 
+    def case_list(self, first: Expression, closing: str) -> Expression:
+        """Parse the rest of {1 if z > 0; 0 otherwise} after its first value."""
+        at = self.here.at
+        rows: list[tuple[Expression, Expression | None]] = []
+        value = first
+        while True:
+            cells = [[value]]
+            self._condition(cells, rows)
+            if not self.accept(";", ","):
+                break
+            value = self.sum()
+        if self.here.text != closing:
+            self.fail(self.here, f'"{closing}"')
+        return Choice(tuple(rows), at)
+
     def _condition(
         self,
         cells: list[list[Expression]],

@@ -235,3 +235,16 @@ def parts(tree: Expression) -> Iterator[Expression]:
         part = stack.pop()
         yield part
         stack.extend(children(part))
+
+
+def index_letters(tree: Expression) -> set[str]:
+    """Return the letters that are indices of arrays in a tree."""
+    found: set[str] = set()
+    for part in parts(tree):
+        if isinstance(part, Entry):
+            found |= {index for index in part.indices if isinstance(index, str)}
+    for part in parts(tree):
+        if isinstance(part, Related):  # δ_{ki} and 𝟙(i = k) of an index k
+            sides = {s.name for s in (part.left, part.right) if isinstance(s, Letter)}
+            found |= sides if sides & found else set()
+    return found

@@ -14,7 +14,11 @@ from typing import NoReturn
 from deltarule.errors import ArgumentError
 from deltarule.render.mathematics import GREEK
 
-MOST_CHARACTERS, MOST_BRACKETS, MOST_TOKENS = 4000, 50, 3000
+MOST_CHARACTERS, MOST_BRACKETS, MOST_TOKENS = 4000, 50, 12000
+_MOST_FONTS = 10
+_COMMANDS = (
+    r"(?:\\(?:hat|bar|tilde|mathbf|boldsymbol|bm|mathrm|vec)\s*)*\\(?:[A-Za-z]+|.)"
+)
 _LETTER = r"(?:[A-Za-zÀ-ɏͰ-ΠΤ-Ͽ\u1e00-\u1effℓ][\u0300-\u036f]*)"
 _WORD = re.compile(_LETTER + "+")
 _NUMBER = re.compile(
@@ -149,9 +153,18 @@ def fail(text: str, at: int, expected: str, got: str, hint: str = "") -> NoRetur
     raise ArgumentError(
         f"formula, position {at + 1}",
         expected=expected,
-        got=got if got == "the end" else repr(got),
+        got=got if got == "the end" else repr(shown_part(got)),
         hint=f"{shown}\n  {caret}" + (f"\n  {hint}" if hint else ""),
     )
+
+
+def shown_part(text: str) -> str:
+    """Return the beginning of a long text.
+
+    >>> shown_part("x" * 100)[-3:]
+    'xx…'
+    """
+    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def check_extent(text: str) -> None:
@@ -184,8 +197,9 @@ def _plain(character: str) -> str:
 
 
 class _Lexer:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, depth: int = 0) -> None:
         self._text = text
+        self._depth = depth
         self._at = 0
         self._spaced = False
         self.tokens: list[Token] = []
@@ -209,6 +223,9 @@ class _Lexer:
             self._at += 1
         elif character == "\\":
             self._command()
+        elif character in "ᵀ⊤" and self.tokens and self.tokens[-1].text == "^":
+            self._emit("word", "⊤", at, at + 1)
+            self._at += 1
         elif character in _RAISED or character in _LOWERED:
             self._script(character in _RAISED)
         elif match := _NUMBER.match(text, at):
@@ -371,10 +388,11 @@ class _Lexer:
         if start >= len(text):
             fail(text, start, "the argument of a command", "the end")
         if text[start] == "\\":
-            match = re.compile(r"\\(?:[A-Za-z]+|.)", re.S).match(text, start)
+            match = re.compile(_COMMANDS, re.S).match(text, start)
             self._at = match.end() if match else start + 1
-            if match and match.group()[1:] in _FONTS | set(_ACCENTS):
-                self._group()
+            command = match.group().rpartition("\\")[2] if match else ""
+            if command in _FONTS | set(_ACCENTS):
+                self._brace()
             return text[start : self._at], start, self._at
         if text[start] != "{":
             self._at += 1
@@ -389,6 +407,18 @@ class _Lexer:
                 return text[start + 1 : place], start + 1, place
         fail(text, start, "a closing brace", "the end")
 
+    def _brace(self) -> None:
+        """Skip a braced group or a character."""
+        text = self._text
+        while self._at < len(text) and text[self._at].isspace():
+            self._at += 1
+        depth = 0
+        while self._at < len(text):
+            depth += {"{": 1, "}": -1}.get(text[self._at], 0)
+            self._at += 1
+            if depth == 0:
+                return
+
     def _font(self, name: str) -> None:
         start = self._at
         content, at, end = self._group()
@@ -402,7 +432,8 @@ class _Lexer:
                 and name in {"mathsf", "mathrm", "text", "mathit", "intercal"}
                 else plain
             )
-            self._emit("word", word, at, end, unit=len(plain) > 1)
+            unit = len(plain) > 1 and name not in {"text", "textrm", "mbox"}
+            self._emit("word", word, at, end, unit=unit)
         elif not plain:
             self._spaced = True
         else:
@@ -429,5 +460,9 @@ class _Lexer:
         self.tokens.extend(tokens[1:])
 
     def _inner(self, content: str, at: int) -> list[Token]:
-        inner = _Lexer(content).tokens[:-1]
+        if self._depth > _MOST_FONTS:
+            fail(
+                self._text, 0, "accents and fonts that are nested less deeply", content
+            )
+        inner = _Lexer(content, self._depth + 1).tokens[:-1]
         return [replace(token, at=token.at + at, end=token.end + at) for token in inner]

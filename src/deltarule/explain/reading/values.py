@@ -11,6 +11,11 @@ from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
 from deltarule.shapes import Shape, Size, show
 
+AXES = "ijklnpqr"  # the letters of the axes of an array without indices
+
+
+_SCALES = (build.multiply, build.divide)
+
 
 @dataclass(frozen=True)
 class Value:
@@ -41,6 +46,13 @@ class Value:
         return is_number(self.shape) and not any(self.free) and not self.identity
 
 
+def axis_of(letter: str, value: Value) -> int | None:
+    """Return the axis that a letter names in an array without indices, among those of more than one entry."""
+    shown = [axis for axis, size in enumerate(value.shape) if size != 1]
+    place = AXES.find(letter)
+    return shown[place] if 0 <= place < len(shown) else None
+
+
 def aligned(*values: Value) -> tuple[list[Node], tuple[str, ...]]:
     """Return nodes with the same axes of indices, in order of first appearance, and matrices of equal rank."""
     order = tuple(dict.fromkeys(index for value in values for index in value.indices))
@@ -65,6 +77,9 @@ def by_entry(
     """Return an entry-wise operation of two values; numbers go with everything."""
     if left.mask is not None or right.mask is not None:
         return _masked(operation, left, right)
+    if left.identity and right.is_scalar and operation in _SCALES:
+        (a, b), order = aligned(replace(left, identity=False), right)
+        return Value(operation(a, b), order, identity=True)
     left, right = _equal_kind(left, right)
     if not left.is_scalar and not right.is_scalar:
         left, right = _equal_shapes(left, right, name)
@@ -212,7 +227,8 @@ def matrix_product(left: Value, right: Value, at: int) -> Value:
         other = right if left.identity else left
         scale = left if left.identity else right
         (a, b), order = aligned(replace(scale, identity=False), other)
-        return replace(other, node=build.multiply(a, b), indices=order)
+        keeps = other.is_scalar or other.identity  # λI, but IA = A
+        return replace(other, node=build.multiply(a, b), indices=order, identity=keeps)
     if not left.shape or not right.shape:
         return by_entry(build.multiply, left, right, "product")
     left, right = squeezed(left), squeezed(right)

@@ -64,6 +64,7 @@ def vocabulary(*derivations: Derived, layout: Layout = "denominator") -> Vocabul
                 alias = Symbol(line.alias.name, own.shape, own.node)
                 known.setdefault(canonical(alias.name), alias)
     known |= _prediction(first, known)
+    known |= _unnumbered(known)
     for name, count in _examples(first).items():
         known.setdefault(name, count)
     terms = [
@@ -101,7 +102,25 @@ def _prediction(derived: Derived, known: Mapping[str, Symbol]) -> dict[str, Symb
     before = [line for line in derived.forward[:-1] if line.node.dtype.is_float]
     if not before or {"y_hat", "Y_hat"} & set(known):
         return {}
-    return {"y_hat": _signal(before[-1]), "Y_hat": _signal(before[-1])}
+    target = next((known[name] for name in ("y", "Y", "t", "T") if name in known), None)
+    like = [
+        line
+        for line in before
+        if target is not None and line.node.shape == target.node.shape
+    ]
+    output = like[0] if like and before[-1].node.shape == () else before[-1]
+    return {"y_hat": _signal(output), "Y_hat": _signal(output)}
+
+
+def _unnumbered(known: Mapping[str, Symbol]) -> dict[str, Symbol]:
+    """Return z for z_1 where that is the only z, and likewise for derivatives."""
+    bases: dict[str, list[str]] = {}
+    for name in known:
+        base, _, number = name.rpartition("_")
+        if base and number.isdigit():
+            bases.setdefault(base, []).append(name)
+    single = {base: names[0] for base, names in bases.items() if len(names) == 1}
+    return {base: known[name] for base, name in single.items() if base not in known}
 
 
 def _examples(derived: Derived) -> dict[str, Symbol]:

@@ -230,20 +230,20 @@ class _Writer:
         return m.row(head, m.Operator(" "), self.within(tree.body, _PRODUCT)), _PRODUCT
 
     def _cases(self, tree: Choice) -> Formula:
-        rows = []
+        rows: list[Formula] = []
         for value, condition in tree.rows:
+            shown = self.formula(value)[0]
             if condition is None:
-                note: Formula = m.Text("otherwise")
-            elif isinstance(condition, Related):
-                left, right = (
-                    self.formula(condition.left)[0],
-                    self.formula(condition.right)[0],
-                )
-                note = m.row(left, m.Operator(condition.relation, spaced=True), right)
+                rows.append(m.row(shown, m.Text(" otherwise")))
+                continue
+            if isinstance(condition, Related):
+                left = self.formula(condition.left)[0]
+                right = self.formula(condition.right)[0]
+                sign = m.Operator(condition.relation, spaced=True)
+                rows.append(m.row(shown, m.Text(" if "), left, sign, right))
             else:
-                note = self.formula(condition)[0]
-            rows.append((self.formula(value)[0], note))
-        return m.Grid(tuple(rows))
+                rows.append(m.row(shown, m.Text(" if "), self.formula(condition)[0]))
+        return m.Fenced(m.join(rows, m.Text("; ")), "{", "}")
 
 
 def _index(index: Index) -> Formula:

@@ -1,0 +1,149 @@
+"""Everything that a derivation prints can be read back, and has the value of the line that it was printed for."""
+
+from __future__ import annotations
+
+import derivations as gallery
+import numpy as np
+import pytest
+
+import deltarule as dr
+from deltarule import dtypes, losses, nn
+from deltarule.explain.derivation.derivation import Deriver
+from deltarule.explain.formula.term import matrix_shape
+from deltarule.explain.page import index_notation, page
+from deltarule.explain.page.numerator_layout import in_layout
+from deltarule.explain.proof.proof import Precise
+from deltarule.explain.reading.reader import read
+from deltarule.explain.reading.vocabulary import vocabulary
+from deltarule.graph import build
+from deltarule.render.mathematics import to_latex, to_text
+from deltarule.tensor.explain import random_source, run, without_target_checks
+from unit.explain.spellings import PROBLEMS
+
+
+def images():
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(2, 3, kernel_size=2),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(3, 2),
+    )
+    return dr.derive(model, losses.CrossEntropy(), input_shape=(2, 4, 4, 1))
+
+
+def labels():
+    X, W, b = dr.symbol("X", (5, 4)), dr.symbol("W", (3, 4)), dr.symbol("b", (3,))
+    c = dr.symbol("c", (5,), dtype="int64")
+    return dr.derive(losses.CrossEntropy()(X @ W.T + b, c), wrt=[W, b])
+
+
+def activations():
+    x, y = dr.symbol("x", (3,)), dr.symbol("y", (3,))
+    W1, W2, W3 = (dr.symbol(f"W_{i}", (3, 3)) for i in (1, 2, 3))
+    hidden = nn.elu(W2 @ nn.leaky_relu(W1 @ x, 0.1), alpha=0.5)
+    error = nn.softplus(W3 @ nn.gelu(hidden)) - y
+    return dr.derive((error @ error) ** 0.5, wrt=[W1, W2, W3])
+
+
+def normalised_layers():
+    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.SiLU(), nn.Linear(4, 2))
+    return dr.derive(model, losses.MeanSquaredError(), input_shape=(5, 3))
+
+
+def of_problem(name):
+    def make():
+        loss, variables = PROBLEMS[name].make()
+        return dr.derive(loss, wrt=list(variables.values()))
+
+    return make
+
+
+NETWORKS = {
+    **{make.__name__: make for make in gallery.GALLERY},
+    **{
+        make.__name__: make for make in (images, labels, activations, normalised_layers)
+    },
+    **{name: of_problem(name) for name in PROBLEMS},
+}
+DETAILS = [("denominator", "every"), ("denominator", "answers"), ("numerator", "steps")]
+
+
+def printed(derived):
+    """Yield each printed right-hand side with the kind of its line, and the line."""
+    loss, layout = derived.loss_name, derived.layout
+    backward = in_layout(derived.backward, layout)
+    lines = [("forward", line) for line in derived.forward]
+    lines += [("backward", line) for line in backward]
+    lines += [("backward", line) for line in in_layout(derived.closed, layout)]
+    for kind, line in lines:
+        right = page.entry(line, loss).right
+        yield kind, to_text(right), line
+        yield kind, to_latex(right), line
+    by_number = {line.number: line for line in backward}
+    for row in index_notation.page(backward, loss).splitlines():
+        number, formula = row.split(None, 1)
+        yield "backward", formula, by_number[int(number)]
+
+
+def wrong_readings(derived):
+    """Return the printed formulas whose reading differs from the value of their line."""
+    names = {
+        "forward": vocabulary(derived),
+        "backward": vocabulary(derived, layout=derived.layout),
+    }
+    pairs = []
+    for kind, text, line in printed(derived):
+        kept = (
+            line.value
+            if line.value.dtype.is_float
+            else build.cast(line.value, dtypes.FLOAT64)
+        )
+        truth = build.reshape(kept, matrix_shape(kept.shape))
+        if derived.layout == "numerator" and kind == "backward" and truth.rank == 2:
+            truth = build.matrix_transpose(truth)
+        node = read(text, names[kind], truth.dtype, truth.shape).node
+        pairs.append((text, node, truth))
+    roots = list(
+        dict.fromkeys([derived.loss, *(n for _, *pair in pairs for n in pair)])
+    )
+    precise = Precise(roots, run, random_source(0), derived.loss)
+    wrong: dict[str, None] = {}
+    compared = set()
+    for _ in range(3):
+        twins = [precise[node] for _, *pair in pairs for node in pair]
+        values = precise.values(twins, precise.draw())
+        for (text, *_), found, truth in zip(
+            pairs, values[::2], values[1::2], strict=True
+        ):
+            found, truth = np.asarray(found), np.asarray(truth)
+            if not (np.isfinite(found).all() and np.isfinite(truth).all()):
+                continue
+            compared.add(text)
+            found = (
+                found.reshape(truth.shape) if found.size == truth.size == 1 else found
+            )
+            if found.shape != truth.shape or not np.allclose(
+                found, truth, rtol=1e-5, atol=1e-9
+            ):
+                wrong.setdefault(text)
+    assert len(compared) > len(pairs) // 3
+    return list(wrong)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_printed_lines_are_read_back(name):
+    derived = NETWORKS[name]().derived
+    assert not wrong_readings(derived)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("layout", "detail"), DETAILS)
+def test_printed_lines_of_every_layout_and_detail_are_read_back(name, layout, detail):
+    derived = NETWORKS[name]().derived
+    loss, _ = without_target_checks(derived.loss, {})
+    assert not wrong_readings(
+        Deriver(loss, derived.wrt, derived.names, layout, detail).derive()
+    )
