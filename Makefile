@@ -63,11 +63,13 @@ floors: $(VENV)/.installed-dev
 
 docs-check: $(VENV)/.installed-dev
 	$(BIN)/python tools/notes_map.py --check
+	$(BIN)/python tools/activations_page.py --check
 	$(BIN)/python tools/derivations.py --check
 	$(BIN)/python tools/learners_pages.py --check
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python tools/notes_map.py
+	$(BIN)/python tools/activations_page.py
 	$(BIN)/python tools/derivations.py
 	$(BIN)/python tools/learners_pages.py
 

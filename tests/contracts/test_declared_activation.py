@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import activations_page
 import numpy as np
 import onnx
 import pytest
@@ -118,6 +119,11 @@ def test_its_docstring_has_an_example_unless_it_has_parameters() -> None:
         nn.Mish.__doc__ or ""
     )
     assert ">>> [round(y, 4) for y in mish([0, 2]).tolist()]" in (nn.mish.__doc__ or "")
+
+
+def test_the_page_of_activations_is_that_of_the_declarations() -> None:
+    page = activations_page.PAGE.read_text(encoding="utf-8")
+    assert page == activations_page.text(), "run python tools/activations_page.py"
 
 
 def test_a_name_of_a_built_in_layer_is_refused() -> None:
