@@ -410,8 +410,8 @@ def test_jacobians_and_hessians_in_textbook_form():
         (jacobian(build.matmul(W, x), x), "Wᵀ"),
         (jacobian(build.matmul(W, x), x, layout="numerator"), "W"),
         (jacobian(f.relu(build.matmul(W, x)), x), "Wᵀ diag(𝟙(Wx > 0))"),
-        (jacobian(quadratic, x), "(Aᵀ + A)x"),
-        (hessian(quadratic, x), "Aᵀ + A"),
+        (jacobian(quadratic, x), "(A + Aᵀ)x"),
+        (hessian(quadratic, x), "A + Aᵀ"),
         (hessian(f.euclidean_norm(x, axes=(0,)), x), "I/‖x‖ − xxᵀ/‖x‖³"),
         (
             hessian(build.sum_over(f.binary_cross_entropy(build.matmul(X, w), y)), w),

@@ -7,7 +7,7 @@ import math
 import pytest
 
 import deltarule as dr
-from deltarule import nn
+from deltarule import losses, nn
 from deltarule.dtypes import FLOAT64
 from deltarule.explain.formula.algebra import multiply, number, power
 from deltarule.explain.formula.constants import constant
@@ -176,3 +176,15 @@ def test_multiples_of_scores_are_one_line() -> None:
     page = str(dr.derive(loss, wrt=[Q, K]))
     assert "Z₁ = QKᵀ/√2" in page
     assert "Δ₁K/√2" in page
+
+
+def test_answers_define_the_names_they_use() -> None:
+    W, V, x, y = real("W_1", 5, 4), real("W_2", 3, 5), real("x", 4), real("y", 3)
+    loss = losses.CrossEntropy()(V @ nn.tanh(W @ x), y)
+    answers = dr.derive(loss, wrt=[W, V], detail="answers")
+    for page in (str(answers), answers.latex(), answers.html()):
+        assert "softmax" in page and "tanh" in page
+    text = str(answers)
+    assert "z₁ = W₁x" in text and "ŷ  = softmax(z₂)" in text and "log" not in text
+    linear = dr.derive((W @ x).sum(), wrt=x, detail="answers")
+    assert "forward" not in str(linear)

@@ -89,6 +89,18 @@ class Derived:
             for node in (*found, *self.wrt)
         ]
 
+    def shown_forward(self, backward: Sequence[Line]) -> list[Line]:
+        """Return the lines of the forward pass that are printed: with answers alone, those that define their names."""
+        if self.detail != "answers":
+            return self.forward
+        needed = {symbol.node for line in backward for symbol in symbols(line.term)}
+        shown = []
+        for line in reversed(self.forward):
+            if line.node in needed:
+                needed |= {symbol.node for symbol in symbols(line.term)}
+                shown.append(line)
+        return shown[::-1]
+
 
 class Deriver:
     """Walk from the loss back to the wanted variables and write a line for each named quantity."""

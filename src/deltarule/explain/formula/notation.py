@@ -185,6 +185,11 @@ def _joined(
 ) -> tuple[Formula, float]:
     """Write a concatenation: below each other along the first axis, else side by side."""
     below = term.body.attributes["axis"] == 0
+    if below and all(
+        isinstance(row, m.Grid) for row in arguments
+    ):  # a table of entries
+        rows = [row.rows for row in arguments if isinstance(row, m.Grid)]
+        return m.Grid(tuple(cells for row in rows for cells in row)), ATOM
     return m.Grid(
         tuple((argument,) for argument in arguments) if below else (tuple(arguments),)
     ), ATOM

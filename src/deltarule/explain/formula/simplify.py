@@ -44,16 +44,19 @@ from deltarule.explain.formula.term import (
 
 _ONE = Fraction(1)
 _MOST_TERMS = 12  # of a sum that is multiplied out
-_LONGEST = 160  # longer formulas are left as they are
+_LONGEST = 100  # longer formulas are left as they are
 
 
-def simplified(term: Term) -> Term:
-    """Return the shortest form of a term that the rewritings find; the term itself if none is shorter."""
-    if cost(term) > _LONGEST:
+def simplified(term: Term, longest: int = _LONGEST) -> Term:
+    """Return the shortest form of a term that the rewritings find; the term itself if none is shorter.
+
+    A term longer than ``longest`` is returned as it is.
+    """
+    if cost(term) > longest:
         return term
     tidy = mapped(term, _rebuilt)
-    spread = mapped(mapped(term, _spread), _rebuilt)
-    fitting = [form for form in (tidy, term, spread) if form.shape == term.shape]
+    apart = mapped(spread(term), _rebuilt)
+    fitting = [form for form in (tidy, term, apart) if form.shape == term.shape]
     return mapped(min(fitting, key=cost), _in_order)
 
 
@@ -100,6 +103,11 @@ def _oriented(term: Term) -> Term:
 
 
 # ---------------------------------------------------------------- multiplying out
+
+
+def spread(term: Term) -> Term:
+    """Multiply all products of sums out and collect like terms."""
+    return mapped(term, _spread)
 
 
 def _spread(term: Term) -> Term:
@@ -181,13 +189,23 @@ def factored(term: Term) -> Term:
 
 
 def _over_common_numbers(term: Sum) -> Term | None:
-    """Return A/s − B/s as (A − B)/s, where all terms have the same denominator s, a number."""
-    below = [_denominator(part) for part in term.terms]
-    if not below[0] or any(other != below[0] for other in below[1:]):
+    """Return A/s − B/s + C as (A − B)/s + C, for terms with the same denominator s, a number."""
+    groups: dict[frozenset[tuple[Term, Fraction]], list[Term]] = {}
+    for part in term.terms:
+        groups.setdefault(frozenset(_denominator(part).items()), []).append(part)
+    if all(len(parts) < 2 or not below for below, parts in groups.items()):
         return None
-    inner = add(*(_without(part, below[0], term) for part in term.terms))
-    coefficient, core = split(factored(inner))
-    return Product(coefficient, ((core, _ONE), *below[0].items()), term.shape)
+    joined = [_over(dict(below), parts, term) for below, parts in groups.items()]
+    return joined[0] if len(joined) == 1 else Sum(tuple(joined), term.shape)
+
+
+def _over(below: dict[Term, Fraction], parts: Sequence[Term], whole: Sum) -> Term:
+    """Return terms of one denominator as one fraction."""
+    if len(parts) == 1:
+        return parts[0]
+    inner = add(*(_without(part, below, whole) for part in parts))
+    coefficient, core = split(_in_order(factored(inner)))
+    return unwrapped(Product(coefficient, ((core, _ONE), *below.items()), whole.shape))
 
 
 def _denominator(term: Term) -> dict[Term, Fraction]:

@@ -380,6 +380,8 @@ def _are_numbers(left: Formula, right: Formula) -> bool:
 
 def _needs_space(left: Formula, right: Formula) -> bool:
     before, after = m.to_text(left), m.to_text(right)
+    if before[-2:-1] == "^" and after[0].isalnum():  # an exponent on the line: e^s s
+        return True
     wordy = len(before) > 1 and before[-2:].isalpha() and before.isascii()
     upright = len(after) > 1 and after[:2].isalpha() and after[:2].isascii()
     if (

@@ -45,10 +45,9 @@ def latex(
         if m.to_text(formula)
     ]
     parts = [rf"\[ {m.to_latex(formula)} \]" for formula in heads]
-    if derived.detail != "answers":
-        parts.append(
-            _aligned([entry(line, derived.loss_name) for line in derived.forward])
-        )
+    forward = derived.shown_forward(backward)
+    if forward:
+        parts.append(_aligned([entry(line, derived.loss_name) for line in forward]))
     parts.append(_aligned([entry(line, derived.loss_name) for line in backward]))
     if batch is not None:
         parts += [rf"\[ \text{{{m.escape_text(batch[0])}}} \]", _aligned(batch[1])]
@@ -113,10 +112,11 @@ class _Body:
         ):
             if m.to_text(formula):
                 parts.append(f"<p>{label} {m.to_mathml(formula)}</p>")
-        if derived.detail != "answers":
+        forward = derived.shown_forward(self.backward)
+        if forward:
             parts += [
                 "<h3>forward</h3>",
-                _table([entry(line, derived.loss_name) for line in derived.forward]),
+                _table([entry(line, derived.loss_name) for line in forward]),
             ]
         parts += [
             f"<h3>backward ({derived.layout} layout)</h3>",

@@ -110,10 +110,11 @@ def text(
     data = m.to_text(header(derived))
     lines = _wrapped("Network   ", data) if data else []
     lines += _wrapped("wanted    gradients at ", m.to_text(parameters(derived)))
-    if derived.detail != "answers":
+    forward = derived.shown_forward(backward)
+    if forward:
         lines += [
             "forward",
-            *_block([entry(line, derived.loss_name) for line in derived.forward]),
+            *_block([entry(line, derived.loss_name) for line in forward]),
         ]
     lines += [
         f"backward ({derived.layout} layout)",

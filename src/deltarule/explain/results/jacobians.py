@@ -18,29 +18,18 @@ from deltarule.errors import ArgumentError
 from deltarule.explain.derivation.derivation import Layout, input_names
 from deltarule.explain.derivation.signals import random_names
 from deltarule.explain.formula.algebra import (
-    add,
-    diagonal,
     is_constant,
-    lifted,
-    matmul,
-    multiply,
     number,
     transpose,
-    unwrapped,
 )
 from deltarule.explain.formula.from_graph import Translator
 from deltarule.explain.formula.patterns import recognised
+from deltarule.explain.formula.simplify import simplified
 from deltarule.explain.formula.term import (
-    Diagonal,
-    Matmul,
-    Product,
-    Sum,
     Symbol,
     Term,
-    Total,
-    is_number,
+    cost,
     matrix_shape,
-    symbols,
 )
 from deltarule.explain.formula.to_graph import difference, lower
 from deltarule.explain.formula.typeset import typeset
@@ -53,6 +42,7 @@ from deltarule.explain.proof.jacobian_check import (
     values_of,
 )
 from deltarule.explain.proof.proof import Draw, Evaluate
+from deltarule.explain.results.linear_part import explicit, linear_part
 from deltarule.grad.forward import pushforward
 from deltarule.grad.reverse import backpropagate, gradients
 from deltarule.graph import build
@@ -60,7 +50,8 @@ from deltarule.graph.node import Node
 from deltarule.graph.walk import topological
 from deltarule.render import mathematics as m
 
-_ONE = Fraction(1)
+_LONGEST = 400  # of a formula that is simplified
+_LONG = 40  # a formula of this length is long to read
 
 
 @final
@@ -226,11 +217,13 @@ def hessian(
     """Return ∂²loss/∂x² of a scalar by a vector in closed form; with ``evaluate`` and ``draw`` it is proved.
 
     Raises:
-        ArgumentError: x is no vector, the loss does not depend on it, or no closed form is known.
+        ArgumentError: x is a matrix, the loss does not depend on it, or no closed form is known.
         GraphError: the loss is not a scalar.
     """
-    if x.rank != 1:
-        raise ArgumentError("hessian", expected="a vector", got=build.describe(x))
+    if x.rank > 1:
+        raise ArgumentError(
+            "hessian", expected="a vector or a number", got=build.describe(x)
+        )
     _needs(loss, x, "hessian")
     direction = Symbol(
         "v", matrix_shape(x.shape), build.input_node("v", x.shape, x.dtype)
@@ -239,6 +232,11 @@ def hessian(
     (applied,) = pushforward([slope], [x], [direction.node])
     translator, known = translator_of([loss], x, names or {}, direction)
     matrix = _matrix(translator.term(applied), direction.node, "hessian")
+    if cost(matrix) > _LONG:  # in terms of L where that is much shorter
+        name = name_of(loss, known, "L", "J")
+        translator.name(loss, Symbol(name, matrix_shape(loss.shape), loss))
+        shorter = _matrix(translator.term(applied), direction.node, "hessian")
+        matrix = shorter if cost(shorter) < 0.75 * cost(matrix) else matrix
     top = m.row(
         m.Scripts(m.Operator("∂"), upper=m.Number("2")),
         m.identifier(name_of(loss, known, "L", "J")),
@@ -308,6 +306,7 @@ def _matrix(term: Term, direction: Node, where: str) -> Term:
         if zero
         else linear_part(term, direction)
     )
+    found = None if found is None else explicit(simplified(found, _LONGEST))
     if found is None:
         raise ArgumentError(
             where,
@@ -315,108 +314,3 @@ def _matrix(term: Term, direction: Node, where: str) -> Term:
             got=m.to_text(typeset(term)),
         )
     return found
-
-
-def _contains(term: Term, node: Node) -> bool:
-    return any(symbol.node is node for symbol in symbols(term))
-
-
-def linear_part(term: Term, node: Node) -> Term | None:
-    """Return M where a term is M · (the symbol of ``node``), else None."""
-    if isinstance(term, Symbol) and term.node is node:
-        rows = term.shape[0] if term.shape else 1
-        return diagonal(number(_ONE, (rows, 1))) if rows != 1 else number(_ONE, (1, 1))
-    if isinstance(term, Sum):
-        parts = [linear_part(lifted(part, term.shape), node) for part in term.terms]
-        found = [part for part in parts if part is not None]
-        return add(*found) if len(found) == len(parts) else None
-    if isinstance(term, Product):
-        return _of_product(term, node)
-    if isinstance(term, Matmul):
-        return _of_chain(term, node)
-    if isinstance(term, Total):
-        inner = linear_part(term.body, node)
-        return (
-            None
-            if inner is None
-            else matmul(number(_ONE, (1, term.body.shape[0])), inner)
-        )
-    return None
-
-
-def _of_product(term: Product, node: Node) -> Term | None:
-    carrying = [(f, e) for f, e in term.factors if _contains(f, node)]
-    if len(carrying) != 1 or carrying[0][1] != 1:
-        return None
-    factor = carrying[0][0]
-    inner = linear_part(factor, node)
-    if inner is None:
-        return None
-    rest = tuple((f, e) for f, e in term.factors if f is not factor)
-    scalars = Product(
-        term.coefficient, tuple((f, e) for f, e in rest if is_number(f.shape)), ()
-    )
-    columns = tuple((f, e) for f, e in rest if not is_number(f.shape))
-    if is_number(factor.shape) and not is_number(
-        term.shape
-    ):  # a number times a vector: v(uᵀg) = (vuᵀ)g
-        vector = unwrapped(Product(_ONE, columns, term.shape))
-        return multiply(scalars, matmul(vector, inner))
-    if not columns:
-        return multiply(scalars, inner)
-    return multiply(
-        scalars, _gated(unwrapped(Product(_ONE, columns, term.shape)), inner)
-    )
-
-
-def _gated(column: Term, inner: Term) -> Term:
-    """Return diag(v)M, multiplied out over sums."""
-    if isinstance(inner, Sum):
-        return add(*(_gated(column, part) for part in inner.terms))
-    if isinstance(inner, Diagonal):
-        return diagonal(multiply(column, inner.body))
-    if isinstance(inner, Product) and len(inner.factors) == 1:
-        factor, exponent = inner.factors[0]
-        if exponent == 1 and factor.shape == inner.shape:
-            return multiply(number(inner.coefficient), _gated(column, factor))
-    if (
-        isinstance(inner, Matmul)
-        and isinstance(inner.factors[0], Product)
-        and not inner.factors[0].factors
-    ):
-        return matmul(
-            multiply(column, inner.factors[0]), *inner.factors[1:]
-        )  # diag(v)𝟙uᵀ = vuᵀ
-    return matmul(diagonal(column), inner)
-
-
-def _of_chain(term: Matmul, node: Node) -> Term | None:
-    carrying = [i for i, factor in enumerate(term.factors) if _contains(factor, node)]
-    if len(carrying) != 1:
-        return None
-    at = carrying[0]
-    if at == len(term.factors) - 1:
-        inner = linear_part(term.factors[at], node)
-        if inner is None:
-            return None
-        front = term.factors[:at]
-        if isinstance(inner, Diagonal) and _is_identity(inner):
-            return matmul(*front)
-        return matmul(*front, inner)
-    if at == 0 and is_number(term.shape):
-        return linear_part(
-            matmul(*(transpose(factor) for factor in reversed(term.factors))), node
-        )
-    row = matmul(*term.factors[: at + 1])
-    if is_number(row.shape):
-        inner = linear_part(row, node)
-        return None if inner is None else matmul(matmul(*term.factors[at + 1 :]), inner)
-    return None
-
-
-def _is_identity(term: Diagonal) -> bool:
-    return (
-        isinstance(term.body, Product)
-        and not term.body.factors
-        and term.body.coefficient == 1
-    )
