@@ -661,6 +661,27 @@ def test_keywords_of_other_libraries_are_answered(
     assert caught.value.hint.removeprefix("Did you mean ").startswith(meant)
 
 
+@pytest.mark.parametrize(
+    ("method", "option", "meant"),
+    [
+        ("sum", "dim", "axis="),
+        ("mean", "keepdim", "keepdims="),
+        ("std", "ddof", "correction="),
+        ("argmax", "dim", "axis="),
+        ("cumsum", "dim", "axis="),
+        ("clip", "min", "low="),
+        ("clip", "a_max", "high="),
+        ("norm", "ord", "p="),
+    ],
+)
+def test_reductions_answer_keywords_of_other_libraries(
+    method: str, option: str, meant: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"^{method}: ") as caught:
+        getattr(dr.ones((2, 3)), method)(**{option: 1})
+    assert f"Did you mean {meant}" in caught.value.hint
+
+
 def test_there_are_many_keywords_of_other_libraries() -> None:
     assert sum(map(len, NAMES_ELSEWHERE.values())) > 150
 
@@ -670,6 +691,11 @@ def test_every_synonym_leads_to_a_parameter_that_there_is():
         parameter
         for name in CHECKED
         for parameter in inspect.signature(CALLABLES[name]).parameters
+    }
+    ours |= {
+        parameter
+        for method in (dr.Tensor.clip, dr.Tensor.var, dr.Tensor.norm)
+        for parameter in inspect.signature(method).parameters
     }
     assert {target for targets in SYNONYMS.values() for target in targets} <= ours
 

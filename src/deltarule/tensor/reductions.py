@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from deltarule.arguments import names_arguments
 from deltarule.flags import checks_flags
 from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
@@ -34,6 +35,7 @@ class Reductions:
     def node(self) -> Node:
         """The node of this tensor in the graph."""
 
+    @names_arguments
     @checks_flags
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Self:
         """Return the sum over axes (all by default).
@@ -44,6 +46,7 @@ class Reductions:
         """
         return type(self)(build.sum_over(self.node, axis, keepdims))
 
+    @names_arguments
     @checks_flags
     def mean(self, axis: Axes = None, keepdims: bool = False) -> Self:
         """Return the arithmetic mean over axes (all by default).
@@ -54,6 +57,7 @@ class Reductions:
         """
         return type(self)(build.mean(self.node, axis, keepdims))
 
+    @names_arguments
     @checks_flags
     def var(
         self, axis: Axes = None, keepdims: bool = False, correction: int = 0
@@ -67,6 +71,7 @@ class Reductions:
         """
         return type(self)(algebra.variance(self.node, axis, keepdims, correction))
 
+    @names_arguments
     @checks_flags
     def std(
         self, axis: Axes = None, keepdims: bool = False, correction: int = 0
@@ -79,6 +84,7 @@ class Reductions:
         """
         return type(self)(build.sqrt(self.var(axis, keepdims, correction).node))
 
+    @names_arguments
     @checks_flags
     def max(self, axis: Axes = None, keepdims: bool = False) -> Self:
         """Return the maximum over axes; at a tie the gradient goes to the first.
@@ -89,6 +95,7 @@ class Reductions:
         """
         return type(self)(build.maximum_over(self.node, axis, keepdims))
 
+    @names_arguments
     @checks_flags
     def min(self, axis: Axes = None, keepdims: bool = False) -> Self:
         """Return the minimum over axes; at a tie the gradient goes to the first.
@@ -99,6 +106,7 @@ class Reductions:
         """
         return type(self)(algebra.minimum_over(self.node, axis, keepdims))
 
+    @names_arguments
     @checks_flags
     def prod(self, axis: int | None = None, keepdims: bool = False) -> Self:
         """Return the product along an axis (or of all elements).
@@ -111,6 +119,7 @@ class Reductions:
             return type(self)(algebra.product_over(build.reshape(self.node, (-1,)), 0))
         return type(self)(algebra.product_over(self.node, axis, keepdims))
 
+    @names_arguments
     def argmax(self, axis: int | None = None) -> Self:
         """Return the index of the first maximum (of the flattened tensor without ``axis``).
 
@@ -121,6 +130,7 @@ class Reductions:
         node = build.reshape(self.node, (-1,)) if axis is None else self.node
         return type(self)(build.argmax(node, -1 if axis is None else axis))
 
+    @names_arguments
     def argmin(self, axis: int | None = None) -> Self:
         """Return the index of the first minimum (of the flattened tensor without ``axis``).
 
@@ -131,6 +141,7 @@ class Reductions:
         node = build.reshape(self.node, (-1,)) if axis is None else self.node
         return type(self)(algebra.argmin(node, -1 if axis is None else axis))
 
+    @names_arguments
     def cumsum(self, axis: int) -> Self:
         """Return the cumulative sum along an axis.
 
@@ -140,6 +151,7 @@ class Reductions:
         """
         return type(self)(build.cumulative_sum(self.node, axis))
 
+    @names_arguments
     def cumprod(self, axis: int) -> Self:
         """Return the cumulative product along an axis.
 
@@ -149,6 +161,7 @@ class Reductions:
         """
         return type(self)(algebra.cumulative_product(self.node, axis))
 
+    @names_arguments
     def clip(self, low: float | None = None, high: float | None = None) -> Self:
         """Return the values limited to [low, high]; None leaves a side open.
 
@@ -159,6 +172,7 @@ class Reductions:
         node = self.node if low is None else build.maximum(self.node, low)
         return type(self)(node if high is None else build.minimum(node, high))
 
+    @names_arguments
     @checks_flags
     def norm(
         self, p: float | str = 2, axis: Axes = None, keepdims: bool = False

@@ -41,6 +41,10 @@ class Family(nn.Module):
 
     Args:
         size: The number d of variables.
+
+    >>> family = MeanField(2)
+    >>> family.distribution().log_prob([0.0, 0.0]).shape
+    ()
     """
 
     def __init__(self, size: int) -> None:
