@@ -16,7 +16,7 @@ from deltarule.dtypes import DType
 from deltarule.errors import GraphError
 from deltarule.graph import build
 from deltarule.graph.node import Node
-from deltarule.graph.walk import inputs
+from deltarule.graph.walk import inputs, topological
 from deltarule.runtime.buffers import as_array, leaf, value_of
 from deltarule.runtime.realize import realize
 
@@ -37,6 +37,7 @@ _WINDOWS = frozenset({"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool
 _PADDINGS = frozenset({"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"})
 MOST_ELEMENTS = 2**30  # of one result: 4 GiB of float32
 MOST_TURNS = 10_000  # of a loop, which is unrolled
+MOST_OPERATORS = 200_000  # of a model with unrolled loops
 
 
 class UnsupportedOperatorError(GraphError):
@@ -95,9 +96,12 @@ class Call:
         attributes: The attributes by name.
         version: Version of the operator set.
         n_outputs: Number of outputs.
-        run_subgraph: Translates a subgraph for given arguments.
+        run_subgraph: Translates a subgraph for given arguments, as one of so many turns (1 by default;
+            None: in some turns of the loops around).
         outer: Nodes of the surrounding graph by name.
         name: Name of the ONNX node.
+        times: How often the loops around the operator translate it.
+        turning: Nodes that other turns of these loops replace.
     """
 
     kind: str
@@ -105,9 +109,11 @@ class Call:
     attributes: dict[str, Any]
     version: int
     n_outputs: int
-    run_subgraph: Callable[[Any, Sequence[Node]], list[Node]]
+    run_subgraph: Callable[..., list[Node]]
     outer: dict[str, Node] = field(default_factory=dict)
     name: str = ""
+    times: int = 1
+    turning: frozenset[Node] = frozenset()
 
     def check_sizes(self) -> None:
         """Raise UnsupportedOperatorError for invalid sizes, strides and groups."""
@@ -185,9 +191,21 @@ class Call:
             )
         return realize([node])[0]
 
+    def varies(self, index: int) -> bool:
+        """Return whether an operand may have another value in other turns of the loops around the operator."""
+        return not self.turning.isdisjoint(topological([self[index]], self.turning))
+
     def numbers(self, index: int) -> list[int]:
         """Return a constant operand as a list of integers."""
         return [int(v) for v in np.asarray(self.values(index)).ravel()]
+
+    def sizes(self, index: int) -> list[int]:
+        """Return a constant operand as sizes ≥ 0 of a result with at most ``MOST_ELEMENTS`` elements."""
+        found = self.numbers(index)
+        if min(found, default=0) < 0:
+            raise self.unsupported(f"sizes {found}, of which some are negative")
+        self.fits(found)
+        return found
 
     def listed(self, name: str, index: int, default: Any = None) -> Any:
         """Return integers that are an attribute in older opsets and an operand in newer ones."""
@@ -214,12 +232,25 @@ class Call:
                 f"a result of {shown} elements, of which {MOST_ELEMENTS:,} are the most"
             )
 
-    def unrolled(self, turns: int) -> None:
-        """Raise UnsupportedOperatorError if an operator would be unrolled too often."""
+    def unrolled(self, turns: int, operators: int = 1) -> None:
+        """Raise UnsupportedOperatorError if an operator would be unrolled too often.
+
+        Args:
+            turns: Number of turns.
+            operators: Least number of operators in a turn.
+        """
         if turns > MOST_TURNS:
             raise self.unsupported(
                 f"{turns:,} turns, of which {MOST_TURNS:,} are the most: each becomes nodes of the graph"
             )
+        if self.times * turns * operators > MOST_OPERATORS:
+            raise self.too_many()
+
+    def too_many(self) -> UnsupportedOperatorError:
+        """Return the error that the loops of a model become too many operators."""
+        return self.unsupported(
+            f"loops that become more than {MOST_OPERATORS:,} operators"
+        )
 
     def unsupported(self, reason: str) -> UnsupportedOperatorError:
         """Return the error that this variant is not supported."""

@@ -16,6 +16,7 @@ from deltarule.interop.onnx import (
     arithmetic,
     attention,
     control,
+    indexing,
     networks,
     recurrent,
     reductions,
@@ -25,6 +26,7 @@ from deltarule.interop.onnx import (
 )
 from deltarule.interop.onnx.call import (
     ELEMENT_TYPES,
+    MOST_OPERATORS,
     Call,
     Translator,
     UnsupportedOperatorError,
@@ -37,6 +39,7 @@ OPERATORS: Rows[Translator] = Rows(
     {
         **arithmetic.OPERATORS,
         **shaping.OPERATORS,
+        **indexing.OPERATORS,
         **reductions.OPERATORS,
         **networks.OPERATORS,
         **recurrent.OPERATORS,
@@ -48,7 +51,6 @@ OPERATORS: Rows[Translator] = Rows(
     arithmetic.declared,
 )
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training"})
-MOST_OPERATORS = 200_000  # of a model with unrolled loops
 _RANDOM = (
     "RandomNormal",
     "RandomUniform",
@@ -84,6 +86,8 @@ class Translation:
     ) -> None:
         self.versions, self.weights = dict(versions), weights
         self._count = 0
+        self._times = 1  # product of the turns of the loops around an operator
+        self._turning: frozenset[Node] = frozenset()  # arguments of the bodies
 
     def graph(
         self, graph: Any, given: Mapping[str, Node], outer: Mapping[str, Node]
@@ -120,11 +124,11 @@ class Translation:
             self._subgraph(known),
             known,
             node.name,
+            self._times,
+            self._turning,
         )
         if self._count > MOST_OPERATORS:
-            raise call.unsupported(
-                f"loops that become more than {MOST_OPERATORS:,} operators"
-            )
+            raise call.too_many()
         try:
             call.attributes.update({a.name: attribute_value(a) for a in node.attribute})
             call.operands.extend(known[name] if name else None for name in node.input)
@@ -153,12 +157,20 @@ class Translation:
                 known[name] = result
 
     def _subgraph(self, known: dict[str, Node]) -> Any:
-        def run(graph: Any, arguments: Sequence[Node]) -> list[Node]:
+        def run(
+            graph: Any, arguments: Sequence[Node], turns: int | None = 1
+        ) -> list[Node]:
             given = {
                 value.name: node
                 for value, node in zip(graph.input, arguments, strict=True)
             }
-            return self.graph(graph, given, known)
+            around = self._times, self._turning
+            self._times = 1 if turns is None else self._times * turns
+            self._turning |= frozenset(arguments)
+            try:
+                return self.graph(graph, given, known)
+            finally:
+                self._times, self._turning = around
 
         return run
 

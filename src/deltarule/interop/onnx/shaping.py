@@ -1,4 +1,4 @@
-"""Operators for shapes, indexing, padding, repetition and constants."""
+"""Operators for shapes, slices, padding, repetition and constants."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from deltarule.interop.onnx.call import (
     element_type,
     tensor_node,
 )
+from deltarule.interop.onnx.indexing import wrapped
 
 
 def _shape(call: Call) -> Node:
@@ -60,8 +61,7 @@ def _unsqueeze(call: Call) -> Node:
 
 
 def _expand(call: Call) -> Node:
-    target = shapes.broadcast(call[0].shape, tuple(call.numbers(1)))
-    call.fits(target)
+    target = shapes.broadcast(call[0].shape, tuple(call.sizes(1)))
     return build.broadcast_to(call[0], target)
 
 
@@ -112,139 +112,6 @@ def _split(call: Call) -> Results:
         algebra.part(x, axis, end - size, end)
         for size, end in zip(sizes, ends, strict=True)
     )
-
-
-def _wrapped(indices: Node, size: Any) -> Node:
-    """Return indices in which negative ones count from the end of an axis of this size."""
-    return build.where(build.less(indices, 0), build.add(indices, size), indices)
-
-
-def take_any(x: Node, indices: Node, axis: int) -> Node:
-    """Gather along an axis with indices that may be negative.
-
-    >>> from deltarule.tensor.tensor import Tensor, tensor
-    >>> Tensor(take_any(tensor([1.0, 2.0, 3.0]).node, tensor([0, -1]).node, 0)).tolist()
-    [1.0, 3.0]
-    """
-    return build.gather(x, _wrapped(indices, x.shape[axis]), axis)
-
-
-def _gather(call: Call) -> Node:
-    return take_any(call[0], call[1], call.axis(call[0].rank))
-
-
-def _gather_elements(call: Call) -> Node:
-    x, indices = call[0], call[1]
-    axis = call.axis(x.rank)
-    wrapped = _wrapped(indices, x.shape[axis])
-    return algebra.take_along_axis(_cut(x, indices, axis), wrapped, axis)
-
-
-def _cut(x: Node, indices: Node, axis: int) -> Node:
-    stops = [x.shape[i] if i == axis else indices.shape[i] for i in range(x.rank)]
-    return build.slice_axes(x, [0] * x.rank, stops)
-
-
-def flat_positions(x: Node, indices: Node, batch: int) -> Node:
-    """Return positions in x flattened over its first batch + depth axes, for indices (…, depth)."""
-    depth = indices.shape[-1]
-    position = build.full(indices.shape[:-1], 0, dtypes.INT64)
-    for i in range(batch):
-        position = build.add(
-            build.multiply(position, x.shape[i]), build.iota(position.shape, i)
-        )
-    for k in range(depth):
-        size = x.shape[batch + k]
-        part = build.cast(
-            algebra.part(indices, indices.rank - 1, k, k + 1), dtypes.INT64
-        )
-        part = build.reshape(part, position.shape)
-        wrapped = _wrapped(part, size)
-        position = build.add(build.multiply(position, size), wrapped)
-    return position
-
-
-def _gather_nd(call: Call) -> Node:
-    x, indices = call[0], call[1]
-    batch = call.attribute("batch_dims", 0)
-    used = batch + indices.shape[-1]
-    flat = build.reshape(x, (shapes.count(x.shape[:used]), *x.shape[used:]))
-    return build.gather(flat, flat_positions(x, indices, batch), 0)
-
-
-def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
-    """Scatter updates (n, …) into rows of ``flat`` at positions (n,) with the operator's reduction."""
-    reduction = call.text("reduction", "none")
-    size = flat.shape[0]
-    if reduction == "add":
-        return build.add(flat, build.scatter_add(position, updates, 0, size))
-    if reduction == "none":
-        ones = build.full(position.shape, 1, dtypes.INT64)
-        number = build.iota((position.shape[0],), 0)
-        # of several updates of one row the last one wins
-        later = build.less(
-            build.expand_dims(number, (1,)), build.expand_dims(number, (0,))
-        )
-        same = build.equal(
-            build.expand_dims(position, (1,)), build.expand_dims(position, (0,))
-        )
-        beaten = build.less(
-            0,
-            build.sum_over(build.cast(build.logical_and(later, same), dtypes.INT64), 1),
-        )
-        column = (size, *([1] * (flat.rank - 1)))
-        hit = build.reshape(
-            build.less(0, build.scatter_add(position, ones, 0, size)), column
-        )
-        kept = build.reshape(beaten, (position.shape[0], *([1] * (updates.rank - 1))))
-        chosen = build.where(kept, 0, updates)
-        return build.cast(
-            build.where(
-                hit,
-                build.scatter_add(position, build.cast(chosen, flat.dtype), 0, size),
-                flat,
-            ),
-            flat.dtype,
-        )
-    combine = {"max": build.maximum, "min": build.minimum, "mul": build.multiply}[
-        reduction
-    ]
-    call.unrolled(position.shape[0])
-    # one update after the other; the graph grows with their number
-    for i in range(position.shape[0]):
-        row = algebra.part(position, 0, i, i + 1)
-        hit = build.equal(build.iota((size,), 0), row)
-        hit_column = build.reshape(hit, (size, *([1] * (flat.rank - 1))))
-        flat = build.where(
-            hit_column, combine(flat, algebra.part(updates, 0, i, i + 1)), flat
-        )
-    return flat
-
-
-def _scatter_elements(call: Call) -> Node:
-    x, indices, updates = call[0], build.cast(call[1], dtypes.INT64), call[2]
-    axis = call.axis(x.rank)
-    wrapped = _wrapped(indices, x.shape[axis])
-    position = build.full(indices.shape, 0, dtypes.INT64)
-    for i in range(x.rank):
-        step = wrapped if i == axis else build.iota(indices.shape, i)
-        position = build.add(build.multiply(position, x.shape[i]), step)
-    flat = _scattered(
-        call,
-        build.reshape(x, (-1,)),
-        build.reshape(position, (-1,)),
-        build.reshape(updates, (-1,)),
-    )
-    return build.reshape(flat, x.shape)
-
-
-def _scatter_nd(call: Call) -> Node:
-    x, indices, updates = call[0], call[1], call[2]
-    depth = indices.shape[-1]
-    flat = build.reshape(x, (shapes.count(x.shape[:depth]), *x.shape[depth:]))
-    position = build.reshape(flat_positions(x, indices, 0), (-1,))
-    rows = build.reshape(updates, (position.shape[0], *x.shape[depth:]))
-    return build.reshape(_scattered(call, flat, position, rows), x.shape)
 
 
 def _pad(call: Call) -> Node:
@@ -319,8 +186,7 @@ def _constant(call: Call) -> Node:
 def _constant_of_shape(call: Call) -> Node:
     value = np.asarray(call.attribute("value", np.zeros(1, np.float32)))
     scalar = tensor_node(value.reshape(()))
-    call.fits(call.numbers(0))
-    return build.broadcast_to(scalar, tuple(call.numbers(0)))
+    return build.broadcast_to(scalar, tuple(call.sizes(0)))
 
 
 def _range(call: Call) -> Node:
@@ -359,10 +225,10 @@ def _trilu(call: Call) -> Node:
 def _one_hot(call: Call) -> Node:
     indices, depth = build.cast(call[0], dtypes.INT64), int(call.values(1).ravel()[0])
     axis = call.axis(indices.rank + 1, -1)
-    wrapped = _wrapped(indices, depth)
+    places = wrapped(indices, depth)
     shape = (*indices.shape[:axis], depth, *indices.shape[axis:])
     call.fits(shape)
-    hit = build.equal(build.iota(shape, axis), build.expand_dims(wrapped, (axis,)))
+    hit = build.equal(build.iota(shape, axis), build.expand_dims(places, (axis,)))
     values = call[2]
     return build.where(
         hit,
@@ -397,9 +263,8 @@ def _space_to_depth(call: Call) -> Node:
 
 def _center_crop_pad(call: Call) -> Node:
     x = call[0]
-    call.fits(call.numbers(1))
     axes = [call.counted(a, x.rank) for a in call.attribute("axes", range(x.rank))]
-    for axis, size in zip(axes, call.numbers(1), strict=True):
+    for axis, size in zip(axes, call.sizes(1), strict=True):
         if size < x.shape[axis]:
             start = (x.shape[axis] - size) // 2
             x = algebra.part(x, axis, start, start + size)
@@ -460,9 +325,6 @@ def _unique(call: Call) -> Results:
 
 
 OPERATORS: dict[str, Translator] = {
-    "ArrayFeatureExtractor": lambda call: take_any(
-        call[0], build.reshape(call[1], (-1,)), call[0].rank - 1
-    ),
     "CenterCropPad": _center_crop_pad,
     "Compress": _compress,
     "Concat": lambda call: build.concatenate(
@@ -474,18 +336,12 @@ OPERATORS: dict[str, Translator] = {
     "Expand": _expand,
     "EyeLike": _eye_like,
     "Flatten": _flatten,
-    "Gather": _gather,
-    "GatherElements": _gather_elements,
-    "GatherND": _gather_nd,
     "NonZero": lambda call: tensor_node(np.array(np.nonzero(call.values(0)), np.int64)),
     "OneHot": _one_hot,
     "Pad": _pad,
     "Range": _range,
     "Reshape": _reshape,
     "ReverseSequence": _reverse_sequence,
-    "Scatter": _scatter_elements,
-    "ScatterElements": _scatter_elements,
-    "ScatterND": _scatter_nd,
     "Shape": _shape,
     "Size": lambda call: tensor_node(np.array(shapes.count(call[0].shape), np.int64)),
     "Slice": _slice,
