@@ -98,6 +98,35 @@ def test_it_is_exported_to_onnx_and_read(
     np.testing.assert_allclose(load(path)(X).numpy(), theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        nn.ReLU,
+        nn.ELU,
+        nn.SELU,
+        nn.Softplus,
+        nn.Mish,
+        nn.HardSigmoid,
+        nn.HardSwish,
+        nn.Softsign,
+        nn.LeakyReLU,
+        nn.SiLU,
+        nn.LogSigmoid,
+        nn.HardTanh,
+    ],
+)
+def test_exports_in_float64_run_in_onnxruntime(
+    kind: type[nn.Module], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    model = nn.Sequential(nn.Linear(4, 3), kind()).astype("float64")
+    export(model, path, input_shape=(4,))
+    session = onnxruntime.InferenceSession(path)
+    x = X.astype(np.float64)
+    (theirs,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(theirs, model(x).numpy(), rtol=1e-12, atol=1e-14)
+
+
 def test_it_is_saved_and_loaded(celu: type[DeclaredActivation], tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     model = nn.Sequential(nn.Linear(4, 3), celu(0.5))

@@ -97,6 +97,8 @@ _FUNCTIONS: Rows[Written] = Rows(
     },
     _declared,
 )
+# onnxruntime has no kernels for the others in float64, which are written as primitives there
+_IN_FLOAT64 = frozenset({"relu", "sigmoid"})
 _ALONG_AXIS = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
 _POOLS = {"max_pool": "MaxPool", "average_pool": "AveragePool"}
 
@@ -116,7 +118,9 @@ class Exporter:
 
     def write(self, outputs: Sequence[Node], image_order: Sequence[bool]) -> list[str]:
         """Export the outputs and return their names, channels first where ``image_order`` is true."""
-        keep = {*_FUNCTIONS, *_ALONG_AXIS, *_POOLS}
+        doubles = any(node.dtype is dtypes.FLOAT64 for node in outputs)
+        functions = _IN_FLOAT64 if doubles else frozenset(_FUNCTIONS)
+        keep = {*functions, *_ALONG_AXIS, *_POOLS}
         smaller = simplify(outputs)
         roots = expand_calls(smaller, keep=keep)
         for node in topological(roots):
