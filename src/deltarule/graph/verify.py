@@ -125,7 +125,7 @@ def _violation(node: Node) -> str | None:
 
 
 def verify(outputs: Iterable[Node]) -> None:
-    """Raise GraphError for the first illegal node that ``outputs`` depend on.
+    """Raise GraphError for the first invalid node that ``outputs`` depend on.
 
     >>> verify([build.exp(build.input_node("x", (3,)))])
     """
@@ -136,5 +136,5 @@ def verify(outputs: Iterable[Node]) -> None:
             violation = str(error)
         if violation:
             raise GraphError(
-                f"illegal node {node!r}", expected="a legal graph", got=violation
+                f"invalid node {node!r}", expected="a valid graph", got=violation
             )

@@ -69,9 +69,7 @@ def dividend_of(atom: Quotient | Remainder) -> Index:
     i
     """
     if atom.dividend.bounds[0] < 0:
-        raise GraphError(
-            "index", expected="a dividend that is nowhere negative", got=str(atom)
-        )
+        raise GraphError("index", expected="a non-negative dividend", got=str(atom))
     return atom.dividend
 
 

@@ -114,7 +114,7 @@ class _Lowering:
                 raise GraphError(
                     "compile",
                     expected="every input in the program's inputs",
-                    got=f"{node!r} besides them",
+                    got=f"{node!r}, which is not one of them",
                 )
             if node in fusion.stored:
                 name = names.get(node) or f"t{len(self._buffers) - len(inputs)}"

@@ -51,7 +51,7 @@ def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -
         array = np.array(value)
     except (ValueError, TypeError) as error:
         raise DTypeError(
-            where, expected="numbers in a rectangular arrangement", got=str(error)
+            where, expected="a rectangular array of numbers", got=str(error)
         ) from error
     if array.dtype.kind not in "biuf":
         raise DTypeError(

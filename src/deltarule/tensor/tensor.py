@@ -531,7 +531,7 @@ def tensor(value: Any, name: str = "", dtype: str | DType | None = None) -> Tens
         dtype: The element type; by default that of the data.
 
     Raises:
-        DTypeError: the data are not numbers in a rectangular arrangement.
+        DTypeError: the data are not a rectangular array of numbers.
 
     >>> tensor([1, 2, 3]).dtype, tensor([0.5]).dtype
     (int64, float32)

@@ -302,7 +302,9 @@ def solve(a: Node, b: Node) -> Node:
     matrix, right = _floats("solve", _square("solve", a), b)
     if right.rank != matrix.rank or right.shape[:-1] != matrix.shape[:-1]:
         raise ShapeError(
-            "solve", expected=f"a right side ({matrix.shape[-1]}, k)", got=describe(b)
+            "solve",
+            expected=f"a right-hand side ({matrix.shape[-1]}, k)",
+            got=describe(b),
         )
     return intern(Op.SOLVE, (matrix, right), {}, right.shape, matrix.dtype)
 

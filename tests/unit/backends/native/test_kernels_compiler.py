@@ -130,9 +130,9 @@ def test_old_objects_are_forgotten(tmp_path, monkeypatch):
 
 
 def test_illegal_text_is_refused():
-    with pytest.raises(GraphError, match="legal LLVM IR"):
+    with pytest.raises(GraphError, match="valid LLVM IR"):
         compile_objects(["nonsense"], host(), cache="off")
-    with pytest.raises(GraphError, match="legal LLVM IR"):
+    with pytest.raises(GraphError, match="valid LLVM IR"):
         assembly("define i64 @f() { ret i32 1 }", host())
     with pytest.raises(GraphError, match="compiled function"):
         compile_modules([module("answer", 1)], host(), cache="off").address("question")

@@ -152,7 +152,7 @@ def _parse(text: str, context: Any) -> Any:
 
 
 def _rejected(message: str) -> GraphError:
-    return GraphError("native compiler", expected="legal LLVM IR", got=message.strip())
+    return GraphError("native compiler", expected="valid LLVM IR", got=message.strip())
 
 
 def _generate(text: str, machine: Machine, level: int) -> bytes:
