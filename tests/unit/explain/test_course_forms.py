@@ -299,3 +299,19 @@ def test_output_derivatives_are_rows_in_the_numerator_layout():
     binary = derive(-(y * dr.log(p) + (1 - y) * dr.log(1 - p)).sum(), wrt=[p])
     assert binary.gradient("p") == "(1 − y)/(1 − p) − y/p"
     assert entropy.check(points=4) and binary.check(points=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("hyperbolic_tangent", IdentityStep("tanh(x)", "=", "2σ(x) − 1", "")),
+        ("gaussian_divergence", IdentityStep("K", "≤", "0", "")),
+        ("gaussian_likelihood", IdentityStep("n v", "=", "(n − 1) v", "")),
+        ("bernoulli_likelihood", IdentityStep("p", "=", "q", "")),
+        ("categorical_likelihood", IdentityStep("cᵀ log(p)", "≤", "cᵀ log(q)", "")),
+        ("principal_components", IdentityStep("C v", "=", "λ v", "")),
+    ],
+)
+def test_wrong_results_of_statistics_are_not_proved(name, wrong):
+    result = replace(IDENTITIES[name](), steps=(wrong,))
+    assert "NOT proved" in result.text(run, random_source(0))

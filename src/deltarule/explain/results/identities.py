@@ -7,178 +7,38 @@ random points in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final, final
+from dataclasses import replace
+from typing import Final
 
 from deltarule import dtypes
-from deltarule.cached import cached_property
 from deltarule.errors import ArgumentError
-from deltarule.explain.formula.names import canonical
-from deltarule.explain.formula.term import Symbol, matrix_shape
-from deltarule.explain.page.page import columns
-from deltarule.explain.proof.domains import Domain
-from deltarule.explain.proof.proof import ENGINE_TOLERANCE, Draw, Evaluate
-from deltarule.explain.reading.reader import read
-from deltarule.grad.check import largest
+from deltarule.explain.proof.proof import Draw, Evaluate
+from deltarule.explain.results.identity import (
+    Identity,
+    IdentityStep,
+    constant,
+    real,
+    unit,
+)
+from deltarule.explain.results.likelihoods import (
+    bernoulli_likelihood,
+    categorical_likelihood,
+    gaussian_divergence,
+    gaussian_likelihood,
+    hyperbolic_tangent,
+    principal_components,
+)
 from deltarule.graph import build
 from deltarule.graph import functions as f
 from deltarule.graph.node import Node
-from deltarule.graph.walk import inputs
-from deltarule.render.mathematics import to_latex
-from deltarule.render.numbers import scientific
 
-_POINTS = 20
-_SIGNS = {"=": "=", "≤": r"\le", "<": "<"}
-
-
-@dataclass(frozen=True)
-class IdentityStep:
-    """left = right, left ≤ right or left < right, and why."""
-
-    left: str
-    relation: str
-    right: str
-    reason: str
-
-
-@final
-@dataclass(frozen=True)
-class Identity:
-    """A named result: its steps, and the nodes that the names in them stand for.
-
-    With ``evaluate`` and ``draw`` it is printed with its proof.
-    """
-
-    title: str
-    given: str
-    names: Mapping[str, Node]
-    steps: tuple[IdentityStep, ...]
-    evaluate: Evaluate | None = None
-    draw: Draw | None = None
-
-    def known(self) -> dict[str, Symbol]:
-        """Return the vocabulary of the steps."""
-        return {
-            canonical(name): Symbol(name, matrix_shape(node.shape), node)
-            for name, node in self.names.items()
-        }
-
-    def largest_error(
-        self, evaluate: Evaluate | None = None, draw: Draw | None = None
-    ) -> float:
-        """Return by how much any step is violated at random points: relative error, or excess of the left side.
-
-        Raises:
-            ArgumentError: no evaluator or no source of random values.
-        """
-        run, rng = evaluate or self.evaluate, draw or self.draw
-        if run is None or rng is None:
-            raise ArgumentError(
-                "identity",
-                expected="an evaluator and a source of random values",
-                got="none",
-            )
-        known = self.known()
-        pairs = [
-            (
-                read(step.left, known).node,
-                read(step.right, known).node,
-            )
-            for step in self.steps
-        ]
-        leaves = inputs([node for pair in pairs for node in pair])
-        worst = 0.0
-        for _ in range(_POINTS):
-            values = run(
-                [node for pair in pairs for node in pair],
-                {n: rng(n, Domain("real")) for n in leaves},
-            )
-            for step, left, right in zip(
-                self.steps, values[::2], values[1::2], strict=True
-            ):
-                gap = (
-                    float((left - right).max())
-                    if step.relation != "="
-                    else float(abs(left - right).max())
-                )
-                scale = max(1.0, float(abs(left).max()), float(abs(right).max()))
-                if step.relation == "<" and not gap < 0:
-                    return float("inf")
-                worst = largest([worst, gap / scale])
-        return worst
-
-    def text(self, evaluate: Evaluate | None = None, draw: Draw | None = None) -> str:
-        """Write the result as text of at most 100 columns, with its proof."""
-        error = self.largest_error(evaluate, draw)
-        proved = error <= ENGINE_TOLERANCE
-        lines = "1 line" if len(self.steps) == 1 else f"{len(self.steps)} lines"
-        end = f"proved: {lines} at {_POINTS} random points in float64, largest relative error "
-        return "\n".join(
-            [
-                *self._lines(),
-                end + scientific(error)
-                if proved
-                else f"NOT proved: {scientific(error)}",
-            ]
-        )
-
-    def _lines(self) -> list[str]:
-        wide = max(columns(step.left) for step in self.steps)
-        right = max(columns(step.right) for step in self.steps)
-        lines = [self.given]
-        for step in self.steps:
-            left = " " * (wide - columns(step.left)) + step.left
-            gap = " " * (right - columns(step.right))
-            lines.append(
-                f"  {left} {step.relation} {step.right}{gap}  {step.reason}".rstrip()
-            )
-        return lines
-
-    def __str__(self) -> str:
-        return (
-            "\n".join(self._lines())
-            if self.evaluate is None or self.draw is None
-            else self._proved
-        )
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    @cached_property
-    def _proved(self) -> str:
-        return self.text()
-
-    def latex(self) -> str:
-        """Write the steps as an ``align*`` environment."""
-        known = self.known()
-        rows = [
-            rf"{to_latex(read(step.left, known).formula)} &{_SIGNS[step.relation]} "
-            rf"{to_latex(read(step.right, known).formula)}"
-            for step in self.steps
-        ]
-        inner = " \\\\\n".join(rows)
-        return f"\\begin{{align*}}\n{inner}\n\\end{{align*}}"
-
-    def _repr_latex_(self) -> str:
-        return self.latex()
-
-
-def _real(name: str, *shape: int) -> Node:
-    return build.input_node(name, shape, dtypes.FLOAT64)
-
-
-def _unit(name: str) -> Node:
-    return f.sigmoid(_real(name))
-
-
-def _number(value: float) -> Node:
-    return build.constant(value, dtypes.FLOAT64)
+__all__ = ["IDENTITIES", "Identity", "IdentityStep", "identity"]
 
 
 def log_sum_exp() -> Identity:
     """The smooth maximum lies between the maximum and the maximum + ln n."""
-    x, t = _real("x", 5), build.add(build.absolute(_real("t")), 0.1)
-    names = {"x": x, "t": t, "M": build.maximum_over(x), "n": _number(5)}
+    x, t = real("x", 5), build.add(build.absolute(real("t")), 0.1)
+    names = {"x": x, "t": t, "M": build.maximum_over(x), "n": constant(5)}
     steps = (
         IdentityStep("exp(M)", "<", "Σ exp(x)", "the other terms are positive (n > 1)"),
         IdentityStep("Σ exp(x)", "≤", "n exp(M)", "no term is larger than the largest"),
@@ -195,11 +55,11 @@ def log_sum_exp() -> Identity:
 def nesterov() -> Identity:
     """Nesterov's look-ahead variable turns the gradient at θ + αv into one at the variable itself."""
     theta, v, g, alpha, epsilon = (
-        _real("theta", 3),
-        _real("v", 3),
-        _real("g", 3),
-        _unit("a"),
-        _unit("e"),
+        real("theta", 3),
+        real("v", 3),
+        real("g", 3),
+        unit("a"),
+        unit("e"),
     )
     u = build.subtract(build.multiply(alpha, v), build.multiply(epsilon, g))
     moved = build.add(theta, u)
@@ -233,17 +93,17 @@ def nesterov() -> Identity:
 
 def momentum() -> Identity:
     """Momentum is a sum of past gradients with weights that decay."""
-    g, alpha, epsilon = [_real(f"g_{i}") for i in (1, 2, 3)], _unit("a"), _unit("e")
-    v: list[Node] = [_number(0)]
+    g, alpha, epsilon = [real(f"g_{i}") for i in (1, 2, 3)], unit("a"), unit("e")
+    v: list[Node] = [constant(0)]
     for gradient in g:
         v.append(
             build.subtract(
                 build.multiply(alpha, v[-1]), build.multiply(epsilon, gradient)
             )
         )
-    start, mean = _real("s"), _real("mu")
+    start, mean = real("s"), real("mu")
     end = build.add(build.add(build.add(start, v[1]), v[2]), v[3])
-    mean_v = [_number(0)]
+    mean_v = [constant(0)]
     for _ in g:
         mean_v.append(
             build.subtract(
@@ -282,10 +142,10 @@ def momentum() -> Identity:
 def weight_decay() -> Identity:
     """A penalty ½α‖θ‖² shrinks θ by a factor before each step."""
     names = {
-        "theta": _real("theta", 3),
-        "g": _real("g", 3),
-        "alpha": _unit("a"),
-        "epsilon": _unit("e"),
+        "theta": real("theta", 3),
+        "g": real("g", 3),
+        "alpha": unit("a"),
+        "epsilon": unit("e"),
     }
     steps = (
         IdentityStep("θ − ε(g + α θ)", "=", "θ − ε α θ − ε g", "g = ∇L, αθ = ∇½α‖θ‖²"),
@@ -296,10 +156,10 @@ def weight_decay() -> Identity:
 
 def initialisation() -> Identity:
     """Variances of weights that keep those of signals (Xavier) and of rectified signals (He)."""
-    a, b = (build.add(build.absolute(_real(name)), 1.0) for name in ("a", "b"))
+    a, b = (build.add(build.absolute(real(name)), 1.0) for name in ("a", "b"))
     s, moment = (
-        build.add(build.absolute(_real("s")), 0.1),
-        build.add(build.absolute(_real("q")), 0.1),
+        build.add(build.absolute(real("s")), 0.1),
+        build.add(build.absolute(real("q")), 0.1),
     )
     names = {"n_i": a, "n_o": b, "s": s, "q": moment}
     steps = (
@@ -322,8 +182,8 @@ def initialisation() -> Identity:
 
 def evidence_bound() -> Identity:
     """The identity of the VAE: evidence minus the gap is the bound."""
-    q, p = (f.softmax(_real(name, 4), axis=0) for name in ("a", "b"))
-    likelihood = f.sigmoid(_real("c", 4))
+    q, p = (f.softmax(real(name, 4), axis=0) for name in ("a", "b"))
+    likelihood = f.sigmoid(real("c", 4))
     joint = build.multiply(p, likelihood)
     evidence = build.sum_over(joint)
     posterior = build.divide(joint, evidence)
@@ -354,9 +214,9 @@ def evidence_bound() -> Identity:
 
 def bias_and_variance() -> Identity:
     """Expected squared error = noise + bias² + variance."""
-    truth, noise, estimates = _real("f"), _real("s"), _real("F", 5)
+    truth, noise, estimates = real("f"), real("s"), real("F", 5)
     mean = build.mean(estimates)
-    names = {"f": truth, "s": noise, "F": estimates, "m": mean, "n": _number(5)}
+    names = {"f": truth, "s": noise, "F": estimates, "m": mean, "n": constant(5)}
     steps = (
         IdentityStep(
             "(½ Σ (f + s − F)² + ½ Σ (f − s − F)²)/n",
@@ -378,7 +238,7 @@ def bias_and_variance() -> Identity:
 
 def welford() -> Identity:
     """One pass over the data for mean and sum of squares."""
-    x = _real("x", 5)
+    x = real("x", 5)
     first = build.slice_axes(x, (0,), (4,), (1,))
     last = build.sum_over(build.slice_axes(x, (4,), (5,), (1,)))
     names = {
@@ -387,7 +247,7 @@ def welford() -> Identity:
         "nu": build.mean(first),
         "S": _scatter(x),
         "R": _scatter(first),
-        "n": _number(5),
+        "n": constant(5),
     }
     steps = (
         IdentityStep("μ", "=", "ν + (x − ν)/n", "the mean moves by a share"),
@@ -408,7 +268,7 @@ def _scatter(x: Node) -> Node:
 
 def newton() -> Identity:
     """The step to the lowest point of the quadratic model."""
-    root, g, d = _real("A", 3, 3), _real("g", 3), _real("d", 3)
+    root, g, d = real("A", 3, 3), real("g", 3), real("d", 3)
     identity = build.cast(
         build.equal(build.iota((3, 3), 0), build.iota((3, 3), 1)), dtypes.FLOAT64
     )
@@ -444,6 +304,12 @@ IDENTITIES: Final[Mapping[str, Callable[[], Identity]]] = {
         bias_and_variance,
         welford,
         newton,
+        hyperbolic_tangent,
+        gaussian_divergence,
+        gaussian_likelihood,
+        bernoulli_likelihood,
+        categorical_likelihood,
+        principal_components,
     )
 }
 
