@@ -80,7 +80,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:  # imported lazily below
     from deltarule import data, generative, interop, learners, losses, nn, optim, train
     from deltarule.nn.saving import load
-    from deltarule.optim.exam import exam
+    from deltarule.optim.exam import Task, exam
     from deltarule.optim.explanation import optimizer_steps
     from deltarule.tensor import linalg
     from deltarule.tensor.closed_forms import (
@@ -112,6 +112,7 @@ _CLOSED_FORMS = (
 )
 _LATE = (
     {
+        "Task": "optim.exam",
         "exam": "optim.exam",
         "load": "nn.saving",
         "optimizer_steps": "optim.explanation",
@@ -124,6 +125,7 @@ renamed.install()
 
 __all__ = [
     "GradientReport",
+    "Task",
     "Tensor",
     "absolute",
     "arange",

@@ -23,6 +23,8 @@ def test_all_pages_with_programs_are_run() -> None:
         "generative.md",
         "learners.md",
         "numbers.md",
+        "students.md",
+        "teachers.md",
     } <= set(PAGES)
 
 
@@ -40,5 +42,14 @@ def test_the_examples_of_a_page_run(
     written: dict[str, set[str]] = {
         "data.md": {"long", "long.csv"},
         "exchange.md": {"model.onnx", "gradient.onnx", "weights.safetensors"},
+        "teachers.md": {
+            "key.tex",
+            "midterm-canvas.zip",
+            "midterm-qti.zip",
+            "midterm.gift",
+            "midterm.xml",
+            "sheets.html",
+            "sheets.tex",
+        },
     }
     assert {path.name for path in tmp_path.iterdir()} == written.get(page, set())

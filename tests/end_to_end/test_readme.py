@@ -19,6 +19,7 @@ BLOCKS = re.findall(
     r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", README, flags=re.DOTALL
 )
 TOLD = {
+    "an_exam": "3 of 3 points. This is right.",
     "command_line": "predictions  said.csv",
     "derive_a_gradient": "you stepped over the activation",
     "generative_models": "figures: asked, denoised, kl_asymmetry, ring, vae_between, vae_grid, vae_map",

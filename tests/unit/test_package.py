@@ -27,6 +27,7 @@ LATE = [
     "derive",
     "grade",
     "exam",
+    "Task",
     "load",
     "optimizer_steps",
     "derive_hessian",

@@ -39,7 +39,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "exam": Entry(
         "deltarule.cli.commands.exam",
-        "Create question sheets with verified answer keys.",
+        "Create question sheets with verified answer keys; grade answers.",
     ),
     "summary": Entry(
         "deltarule.cli.commands.summary",

@@ -1,13 +1,15 @@
-"""Exam sheets with answer keys, including questions on optimiser steps."""
+"""Exams with answer keys: by topic, including optimiser steps, and on networks of one's own."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
-from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
+from deltarule.explain.exam import concepts
 from deltarule.explain.exam import exam as sheets
 from deltarule.explain.exam.arithmetic import confirm
 from deltarule.explain.exam.exam import Author, Exam
@@ -18,12 +20,20 @@ from deltarule.explain.exam.questions import (
     number_item,
     vector,
 )
+from deltarule.explain.exam.tasks import ASKED, NetworkTask, author
 from deltarule.explain.formula.typeset import number_formula
 from deltarule.explain.proof.proof import Draw, Evaluate
 from deltarule.explain.results.optimizers import Walk
 from deltarule.optim.explanation import optimizer_steps
 from deltarule.render import mathematics as m
-from deltarule.tensor.explain import random_source, run
+from deltarule.tensor.explain import (
+    node_names,
+    original_node,
+    random_source,
+    run,
+    without_target_checks,
+)
+from deltarule.tensor.tensor import Tensor
 
 __all__ = ["exam"]
 
@@ -74,26 +84,93 @@ _KINDS = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
 TOPICS: Mapping[str, tuple[Author, ...]] = {
     **sheets.TOPICS,
     "optimizers": tuple(_optimizer_question(kind) for kind in _KINDS),
+    "concepts": concepts.AUTHORS,
 }
 
 
-def exam(
-    topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | None = None
-) -> Exam:
-    """Return question sheets on a topic, with verified answer keys.
+@dataclass(frozen=True)
+class Task:
+    """A question of an exam on the gradients of a loss.
 
-    Print them with ``exam.sheet(hints=True)`` and ``exam.key()``, or export them with
-    ``exam.latex(answers=True)`` and ``exam.html()``.
+    Args:
+        loss: A scalar tensor.
+        wrt: The variable or variables to differentiate with respect to.
+        ask: "gradients" (the gradients as formulas), "derivation" (every line of the derivation) or "numbers" (the
+            gradients at small numbers, drawn until all of them are finite and readable).
+        points: The points of the question, shared by its items.
+        title: The first sentence of the question.
+        names: Names of intermediate tensors.
+        choices: For "numbers": from which numbers the entries of an input are drawn, by its name.
+        values: For "numbers": fixed values of inputs, by name.
+
+    >>> from deltarule.tensor.tensor import symbol
+    >>> w, x, y = symbol("w", (2,)), symbol("x", (2,)), symbol("y", ())
+    >>> sheets = exam([Task(0.5 * (w @ x - y) ** 2, w, points=2, title="A linear model")], seed=1)
+    >>> sheets.grade(1, "1a", "(w^T x - y) x").points
+    2.0
+    """
+
+    loss: Tensor
+    wrt: Tensor | Sequence[Tensor]
+    ask: str = "gradients"
+    points: float = 1.0
+    title: str = "A network"
+    names: Mapping[Tensor, str] | None = None
+    choices: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.ask not in ASKED:
+            raise ArgumentError(
+                "Task ask", expected=f"one of {', '.join(ASKED)}", got=repr(self.ask)
+            )
+        number = isinstance(self.points, (int, float))
+        if not number or isinstance(self.points, bool) or not self.points > 0:
+            raise ArgumentError(
+                "Task points", expected="a number > 0", got=repr(self.points)
+            )
+        if not isinstance(self.loss, Tensor) or self.loss.shape != ():
+            got = getattr(self.loss, "shape", type(self.loss).__name__)
+            raise ArgumentError("Task loss", expected="a scalar tensor", got=str(got))
+
+    def of_nodes(self) -> NetworkTask:
+        """Return the task with nodes of the graph in place of tensors."""
+        variables = [self.wrt] if isinstance(self.wrt, Tensor) else list(self.wrt)
+        nodes = tuple(original_node(variable) for variable in variables)
+        loss, names = without_target_checks(self.loss.node, node_names(self.names))
+        choices = {key: tuple(numbers) for key, numbers in self.choices.items()}
+        title = self.title.rstrip(".")
+        return NetworkTask(
+            loss, nodes, self.ask, self.points, title, names, choices, self.values
+        )
+
+
+def exam(
+    topic: str | Sequence[Task | Sequence[Task]],
+    *,
+    seed: int = 0,
+    variants: int = 1,
+    n_questions: int | None = None,
+    title: str = "Exam",
+) -> Exam:
+    """Return question sheets with verified answer keys: on a topic, or on networks of your own.
+
+    Print them with ``exam.sheet(hints=True)`` and ``exam.key()``, write them with ``exam.latex(standalone=True)`` and
+    ``exam.html()``, export them to a learning platform with ``exam.export("moodle", path)``, and grade answers with
+    ``exam.grade(variant, item, answer)``.
 
     Args:
         topic: "networks", "gradients", "shapes", "convolution", "optimizers", "normalization",
-            "divergence" or "initialization".
+            "divergence", "initialization" or "concepts"; or a list of tasks, one for each question. A list of tasks in
+            place of a task has the alternatives from which each variant draws one.
         seed: The random seed.
         variants: The number of variants of the sheet.
-        n_questions: The number of questions; None for the topic's default.
+        n_questions: The number of questions; None for one of each kind.
+        title: The title of an exam of tasks.
 
     Raises:
         ArgumentError: an unknown topic, or a seed or number that is not allowed.
+        GraphError: a derivation is not proved, or no readable numbers are found.
 
     >>> sheet = exam("shapes", seed=3)
     >>> len(sheet.questions), exam("shapes", seed=3).key() == sheet.key()
@@ -104,9 +181,14 @@ def exam(
             raise ArgumentError(
                 f"exam {option}", expected=f"a whole number ≥ {least}", got=repr(number)
             )
-    authors = sheets.choose(topic, TOPICS)
+    if isinstance(topic, (list, tuple)):
+        name_, authors = title, [author(_alternatives(task)) for task in topic]
+        if not authors:
+            raise ArgumentError("exam", expected="at least one task", got="none")
+    else:
+        name_, authors = str(topic), list(sheets.choose(topic, TOPICS))
     return sheets.exam(
-        topic,
+        name_,
         authors,
         run,
         random_source(seed),
@@ -116,4 +198,11 @@ def exam(
     )
 
 
-check_calls(__name__)
+def _alternatives(given: object) -> list[NetworkTask]:
+    """Return the alternatives of a question."""
+    tasks: list[object] = list(given) if isinstance(given, (list, tuple)) else [given]
+    found = [task.of_nodes() for task in tasks if isinstance(task, Task)]
+    if not found or len(found) < len(tasks):
+        kinds = ", ".join(sorted({type(task).__name__ for task in tasks}))
+        raise ArgumentError("exam", expected="a topic or tasks", got=kinds or "none")
+    return found

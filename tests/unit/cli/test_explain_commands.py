@@ -196,3 +196,62 @@ def test_exam_refuses_numbers_below_their_least(capsys):
     for arguments in ({"seed": -1}, {"variants": 1.5}, {"variants": 0}):
         with pytest.raises(ArgumentError, match=r"expected a whole number ≥ [01]"):
             dr.exam("networks", **arguments)
+
+
+TASKS = """
+import deltarule as dr
+
+w, x, y = (dr.symbol(n, s) for n, s in [("w", (2,)), ("x", (2,)), ("y", ())])
+midterm = [dr.Task(0.5 * (w @ x - y) ** 2, w, points=2, title="A linear model")]
+"""
+
+
+def test_exam_of_tasks_exports_and_grades_a_class(tmp_path, capsys):
+    place = tmp_path / "tasks.py"
+    place.write_text(TASKS, encoding="utf-8")
+    quiz, answers = tmp_path / "quiz.xml", tmp_path / "answers.csv"
+    words = ["exam", f"{place}:midterm", "--variants", "1", "--title", "Midterm"]
+    assert main([*words, "--export", "moodle", str(quiz), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["topic"] == "Midterm" and record["written"] == {"moodle": str(quiz)}
+    assert record["sheets"][0][0]["given"] and quiz.read_text().startswith("<?xml")
+    answers.write_text(
+        "student;variant;item;answer\nAda;1;1a;(wᵀx - y) x\nBen;1;1a;(y - wᵀx) x\n"
+        "=1+1;1;1a;(y -\nDi;7;1a;x\n",
+        encoding="utf-8",
+    )
+    assert main([*words, "--answers", str(answers), "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert [row["points"] for row in found["answers"]] == [2, 0, None, None]
+    assert found["answers"][2]["position"] and found["unreadable"] == 2
+    grades = (tmp_path / "answers-grades.csv").read_text(encoding="utf-8")
+    assert grades.startswith("student,variant,item,answer,points,max_points,correct")
+    assert "\n'=1+1," in grades
+
+
+def test_grade_tells_unreadable_answers_from_wrong_ones(place, tmp_path, capsys):
+    assert main(["grade", f"{place}:problem", "W_1", "δ₁ +", "--json"]) == 2
+    captured = capsys.readouterr()
+    record = json.loads(captured.out)
+    assert record["readable"] is False and record["position"] == 5
+    answers = tmp_path / "answers.csv"
+    answers.write_text("answer\nδ₁xᵀ\n-δ₁xᵀ\nδ₁ +\n", encoding="utf-8")
+    words = ["grade", f"{place}:problem", "W_1", "--answers", str(answers)]
+    assert main(words) == 2
+    assert "3 answers: 1 correct, 1 unreadable" in capsys.readouterr().out
+    assert (tmp_path / "answers-grades.csv").read_text().count("True,True") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["grade", "{place}:problem"], "--answers"),
+        (["grade", "{place}:problem", "--answers", "no.csv"], "no such file"),
+        (["exam", "nothing"], "is not one of"),
+        (["exam", "{place}:number"], "a topic or tasks"),
+        (["exam", "shapes", "--answers", "{place}"], "columns variant, item, answer"),
+    ],
+)
+def test_wrong_files_of_answers_are_one_clear_line(place, arguments, words, capsys):
+    assert main([part.format(place=place) for part in arguments]) not in (0, None)
+    assert words in capsys.readouterr().err

@@ -62,24 +62,7 @@ def load(place: str, wrt: str | None, *, vectors: bool = False) -> Problem:
     Raises:
         ArgumentError: If there is no such file or name, or if it is not a loss.
     """
-    file, separator, name = place.rpartition(":")
-    path = Path(file)
-    if not separator or path.suffix != ".py" or not path.is_file():
-        raise ArgumentError(
-            f"problem {place!r}",
-            expected=EXPECTED,
-            got="no such file" if separator else "no name",
-        )
-    module = _run(path)
-    if not hasattr(module, name):
-        raise ArgumentError(
-            f"problem {place!r}",
-            expected=f"a name that {path.name} defines",
-            got=repr(name),
-        )
-    found = getattr(module, name)
-    if callable(found) and not isinstance(found, Tensor):
-        found = _guarded(found, path)
+    found = defined(place, EXPECTED)
     loss, variables = (
         found if isinstance(found, tuple) and len(found) == 2 else (found, None)
     )
@@ -96,6 +79,37 @@ def load(place: str, wrt: str | None, *, vectors: bool = False) -> Problem:
     return Problem(
         loss, tuple(problem.variable(part.strip()) for part in wrt.split(","))
     )
+
+
+def defined(place: str, expected: str) -> Any:
+    """Run a Python file and return what it defines under a name; a function is called.
+
+    Args:
+        place: FILE.py:NAME.
+        expected: What is expected, for the message of the error.
+
+    Raises:
+        ArgumentError: If there is no such file or name.
+    """
+    file, separator, name = place.rpartition(":")
+    path = Path(file)
+    if not separator or path.suffix != ".py" or not path.is_file():
+        raise ArgumentError(
+            f"problem {place!r}",
+            expected=expected,
+            got="no such file" if separator else "no name",
+        )
+    module = _run(path)
+    if not hasattr(module, name):
+        raise ArgumentError(
+            f"problem {place!r}",
+            expected=f"a name that {path.name} defines",
+            got=repr(name),
+        )
+    found = getattr(module, name)
+    if callable(found) and not isinstance(found, Tensor):
+        found = _guarded(found, path)
+    return found
 
 
 def _run(path: Path) -> ModuleType:

@@ -256,7 +256,9 @@ def _key(sheet: Sequence[Question]) -> tuple[str, ...]:
     )
 
 
-def choose(topic: str, topics: Mapping[str, tuple[Author, ...]]) -> tuple[Author, ...]:
+def choose(
+    topic: object, topics: Mapping[str, tuple[Author, ...]]
+) -> tuple[Author, ...]:
     """Return the authors of a topic; raise ArgumentError for an unknown one."""
     if not isinstance(topic, str) or topic not in topics:
         raise ArgumentError(

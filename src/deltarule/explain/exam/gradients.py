@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from deltarule import dtypes
 from deltarule.errors import GraphError
 from deltarule.explain.derivation.derivation import Line
 from deltarule.explain.exam.definitions import definitions
@@ -26,8 +27,11 @@ from deltarule.explain.formula.names import canonical
 from deltarule.explain.page.page import entry, header, parameters
 from deltarule.explain.proof.domains import Domain, domains
 from deltarule.explain.proof.proof import Draw, Evaluate
+from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
+from deltarule.graph.rewrite import in_float64
+from deltarule.graph.walk import inputs as graph_inputs
 from deltarule.graph.walk import topological
 from deltarule.render import mathematics as m
 
@@ -91,7 +95,9 @@ def formula_question(
 ) -> Question:
     """Ask for the gradients as formulas."""
     text = f"{network.title}. Give the gradients as formulas (denominator layout)."
-    items = [_formula_item(network, derivation, line) for line in _asked(derivation)]
+    closed = {line.node: line for line in derivation.derived.closed}
+    lines = [closed.get(line.node, line) for line in _asked(derivation)]
+    items = [_formula_item(network, derivation, line) for line in lines]
     return Question(text, _given(network, derivation), tuple(items), summary)
 
 
@@ -158,14 +164,16 @@ def _draw_readable(
     """Draw numbers until every gradient asked for is finite, not saturated, and readable by hand."""
     where = domains(network.loss)
     inputs = derivation.derived.inputs
-    bounded = _bounded(network.loss)
+    roots = [*(line.value for line in lines), *_bounded(network.loss)]
+    leaves = {leaf: _in_double(leaf) for leaf in graph_inputs(roots)}
+    twins = in_float64(roots, leaves)
     for attempt in range(_DRAWS):
         numbers = {
             s.name: _drawn(s.node, where.get(s.node), network, chance, attempt)
             for s in inputs
         }
-        values = {s.node: numbers[s.name] for s in inputs}
-        found = evaluate([*(line.value for line in lines), *bounded], values)
+        values = {leaves[s.node]: numbers[s.name] for s in inputs if s.node in leaves}
+        found = evaluate(twins, values)
         listed = [part.tolist() for part in found]
         asked, signals = listed[: len(lines)], listed[len(lines) :]
         if all(map(_readable, asked)) and not any(map(_saturated, signals)):
@@ -176,6 +184,14 @@ def _draw_readable(
         got=f"none in {_DRAWS} draws",
         hint="Give numbers with values={…}.",
     )
+
+
+def _in_double(leaf: Node) -> Node:
+    """Return an input in float64, so that keys have no rounding of float32."""
+    if leaf.dtype is not dtypes.FLOAT32:
+        return leaf
+    name_ = str(leaf.attributes["name"])
+    return build.input_node(name_, leaf.shape, dtypes.FLOAT64)
 
 
 def _readable(numbers: Any) -> bool:

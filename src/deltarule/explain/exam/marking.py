@@ -136,9 +136,13 @@ def _numbers(points: float, response: Numbers, answer: str) -> ItemGrade:
     shape, expected = (len(rows), len(rows[0]) if rows else 0), response.shape
     two = len(expected) == 2
     if len(given) != len(wanted) or (two and shape not in {expected, expected[::-1]}):
-        size = "×".join(map(str, expected)) or "one number"
-        got = "×".join(map(str, shape))
-        message = f"Your answer has the shape {got}; the shape asked for is {size}."
+        if two:
+            size, got = "×".join(map(str, expected)), "×".join(map(str, shape))
+            message = f"Your matrix is {got}; the matrix asked for is {size}."
+        else:
+            message = (
+                f"Your answer has {len(given)} numbers; {len(wanted)} are asked for."
+            )
         return ItemGrade(0.0, points, False, True, "shape", message, understood)
     if two and shape != expected:
         message = "Your answer has the transposed shape."
@@ -198,7 +202,7 @@ def _gradient(
     except ShapeError as error:
         return ItemGrade(0.0, points, False, True, "shape", str(error))
     given = points if found.correct else 0.0
-    understood = str(getattr(found, "understood", "") or "")
+    understood = "" if found.understood is None else str(found.understood)
     return ItemGrade(
         given, points, found.correct, True, found.mistake, found.message, understood
     )

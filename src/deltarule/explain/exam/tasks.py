@@ -1,0 +1,76 @@
+"""Tasks of a teacher: questions on a network of one's own, and alternatives between which variants choose."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deltarule.explain.exam import gradients
+from deltarule.explain.exam.gradients import Network
+from deltarule.explain.exam.questions import Question
+from deltarule.explain.explanation import Derivation
+from deltarule.explain.proof.proof import Draw, Evaluate
+from deltarule.graph.node import Node
+
+ASKED = ("gradients", "derivation", "numbers")
+
+
+@dataclass(frozen=True)
+class NetworkTask:
+    """A question on a network.
+
+    Attributes:
+        loss: The scalar loss.
+        wrt: The variables to differentiate with respect to.
+        ask: "gradients" (formulas), "derivation" (every line) or "numbers".
+        points: The points of the question.
+        title: Its first sentence.
+        names: Names of signals.
+        choices: The numbers from which entries of an input are drawn, by name.
+        values: Fixed values of inputs, by name.
+    """
+
+    loss: Node
+    wrt: tuple[Node, ...]
+    ask: str
+    points: float
+    title: str
+    names: Mapping[Node, str] = field(default_factory=dict)
+    choices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def network(self) -> Network:
+        """Return the network of the task."""
+        return Network(
+            self.title, self.loss, self.wrt, self.names, self.choices, self.values
+        )
+
+
+def author(
+    alternatives: Sequence[NetworkTask],
+) -> Callable[[random.Random, Evaluate, Draw], Question]:
+    """Return the author of a question: each variant draws one of the alternatives, whose proofs are shared."""
+
+    @functools.cache
+    def proved(
+        index: int, evaluate: Evaluate, draw: Draw
+    ) -> tuple[Network, Derivation, str]:
+        network = alternatives[index].network()
+        return network, *gradients.proved(network, evaluate, draw)
+
+    def write(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+        index = chance.randrange(len(alternatives))
+        task = alternatives[index]
+        known = proved(index, evaluate, draw)
+        if task.ask == "numbers":
+            question = gradients.numeric_question(*known, chance, evaluate)
+        elif task.ask == "derivation":
+            question = gradients.derivation_question(*known)
+        else:
+            question = gradients.formula_question(*known)
+        return question.worth(task.points)
+
+    return write
