@@ -35,7 +35,7 @@ from deltarule.tensor.explain import (
 )
 from deltarule.tensor.tensor import Tensor
 
-__all__ = ["exam"]
+__all__ = ["Task", "exam"]
 
 
 def _optimizer_question(kind: str) -> Author:
