@@ -10,7 +10,8 @@ from deltarule.nn import context, init, kernels, saving
 from deltarule.nn.context import add_penalty
 from deltarule.nn.folding import affine_map, fold
 from deltarule.nn.kernels import apply_kernel
-from deltarule.nn.layers import activation, hard_activations
+from deltarule.nn.layers import activation as _activation
+from deltarule.nn.layers import hard_activations as _hard_activations
 from deltarule.nn.layers.activation import *  # noqa: F403  # each is listed where it is defined
 from deltarule.nn.layers.attention import (
     MultiHeadAttention,
@@ -66,12 +67,12 @@ from deltarule.nn.layers.upsampling import (
 from deltarule.nn.module.module import Module
 from deltarule.nn.summary.summary import Summary
 from deltarule.renamed import former_names
-from deltarule.tensor import activations
+from deltarule.tensor import activations as _activations
 from deltarule.tensor.activations import *  # noqa: F403  # each is listed where it is defined
 from deltarule.tensor.functional import tanh
 
-Swish = activation.SiLU
-swish = activations.silu
+Swish = _activation.SiLU
+swish = _activations.silu
 
 __all__ = [
     "GRU",
@@ -147,9 +148,9 @@ __all__ = [
     "swish",
     "tanh",
 ]
-__all__ += activation.__all__
-__all__ += hard_activations.__all__
-__all__ += activations.__all__
+__all__ += _activation.__all__
+__all__ += _hard_activations.__all__
+__all__ += _activations.__all__
 
 if not TYPE_CHECKING:
     __getattr__ = former_names(
