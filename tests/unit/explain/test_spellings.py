@@ -167,6 +167,15 @@ def test_a_reading_is_read_again_as_the_same():
             ]
 
 
+def test_latex_names_are_names_everywhere():
+    x, w = dr.symbol(r"\hat x", (3,)), dr.symbol(r"\mathbf{w}", (3,))
+    z = w @ x
+    derivation = dr.derive(z**2, wrt=[w], names={z: r"\bar z_1"})
+    assert derivation.gradient("w") in {"2z̄₁x̂", "2(wᵀx̂)x̂"}
+    assert grade(z**2, w, r"2\bar z_1\hat x", names={z: r"\bar z_1"})
+    assert grade(z**2, w, r"2(\mathbf w^\top\hat{x})\hat x")
+
+
 # ---------------------------------------------------------------- hostile and hopeless input
 
 

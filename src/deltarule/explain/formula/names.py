@@ -15,13 +15,31 @@ _SUBSCRIPTS = str.maketrans(
 _IS_SUBSCRIPT = "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ"
 
 
-def canonical(name: str) -> str:
-    """Return the canonical spelling of a name.
+def _plain(name: str) -> str:
+    r"""Return a LaTeX name without commands: \hat{x}_1 is x̂_1, \delta is delta, \mathbf{W} is W."""
+    text = name
+    for mark, word in _MARKS.items():
+        accent = (
+            rf"\\{word}\s*\{{\s*(\\?[A-Za-z]+)\s*\}}",
+            rf"\\{word}\s*(\\[A-Za-z]+)",
+            rf"\\{word}\s*([A-Za-z])",
+        )
+        for pattern in accent:
+            text = re.sub(pattern, rf"\1{mark}", text)
+    text = re.sub(r"\\(?:mathbf|boldsymbol|bm|mathrm|operatorname|text)\b", "", text)
+    text = re.sub(r"\\([A-Za-z]+)\s*", r"\1", text)
+    return text.replace(" ", "").replace("^{", "_{").replace("[", "").replace("]", "")
 
+
+def canonical(name: str) -> str:
+    r"""Return the canonical spelling of a name, which may be LaTeX.
+
+    >>> canonical(r"\hat{x}_1"), canonical(r"\delta_2"), canonical(r"\mathbf{W}^{[1]}")
+    ('x_hat_1', 'delta_2', 'W_1')
     >>> canonical("W₁"), canonical("W_{1}"), canonical("ŷ"), canonical("δ₂"), canonical("yhat")
     ('W_1', 'W_1', 'y_hat', 'delta_2', 'y_hat')
     """
-    text = unicodedata.normalize("NFD", name)
+    text = unicodedata.normalize("NFD", _plain(name) if "\\" in name else name)
     text = re.sub(
         f"([{_IS_SUBSCRIPT}]+)",
         lambda match: "_" + match.group(1).translate(_SUBSCRIPTS),

@@ -48,6 +48,10 @@ class Calls(OwnFunctions):
         if own is not None:
             return self._powered(tree, own)
         key = function_key(name)
+        if name == "vec" and tree.power is not None:
+            raise ShapeError(
+                "vec⁻¹", expected="a vector of this network", got="another"
+            )
         if len(arguments) == 1 and key is not None:
             return self._powered(tree, self._known(tree, FUNCTIONS[key], arguments[0]))
         return self._of_several(tree, arguments)

@@ -37,6 +37,7 @@ from deltarule.explain.reading.syntax import (
     Summed,
     Transposed,
     index_letters,
+    regrouped,
 )
 from deltarule.explain.reading.values import Value
 from deltarule.explain.reading.vocabulary import Vocabulary
@@ -180,6 +181,17 @@ class Evaluation:
         return result
 
     def _product(self, tree: Multiplication) -> Value:
+        try:
+            return self._plain_product(tree)
+        except ShapeError:
+            other = regrouped(tree)
+            if other is None:
+                raise
+            result = self._plain_product(other)
+            self.readings[id(tree), -1] = "regrouped"
+            return result
+
+    def _plain_product(self, tree: Multiplication) -> Value:
         factors = self._chains.factors(tree)
         if any(value.labels for _, _, value in factors):
             return self._selected([value for _, _, value in factors], tree)

@@ -198,6 +198,8 @@ class _Parser(StructureParser):
             example = self._example_index()
             if example:
                 self.expect("}")
+                if isinstance(base, Entry) and len(base.indices) == 1:  # x_j^{(i)}
+                    return Entry(base.body, (example, *base.indices), at=sign.at)
                 return Entry(base, (example,), example=True, at=sign.at)
         minus = self.accept("-")
         if self._is_transpose(self.here) and self.tokens[self.next + 1].text == closing:
@@ -210,6 +212,17 @@ class _Parser(StructureParser):
         if self.accept("'"):
             self.expect(closing)
             return Transposed(base, sign.at)
+        if self._is_transpose(self.here):  # A^{⊤2}
+            self.take()
+            base = Transposed(base, sign.at)
+        if self.here.kind == "number" and self._is_transpose(
+            self.tokens[self.next + 1]
+        ):
+            exponent = self._number(self.take())
+            self.take()
+            self.expect(closing)
+            power = Negative(exponent) if minus else exponent
+            return Transposed(Power(base, power, by_entry, sign.at), sign.at)
         exponent = self.inside(closing)
         return Power(base, Negative(exponent) if minus else exponent, by_entry, sign.at)
 
@@ -381,7 +394,7 @@ class _Parser(StructureParser):
         self._bars.pop()
         self._in_blocks = outer
         self.expect(opening.text)
-        if opening.text == "|":
+        if opening.text == "|" and self.here.text != "_":
             return Norm(inner, "abs", opening.at)
         kind = "2"
         if self.accept("_"):

@@ -102,7 +102,7 @@ _TABLE: tuple[tuple[str, Function], ...] = (
     ("mish", Function("Mish", functions.mish)),
     ("softsign", Function("softsign", functions.softsign)),
     ("selu", Function("SELU", functions.selu)),
-    ("step heaviside H theta Theta", Function("step", _step)),
+    ("step heaviside H θ Θ", Function("step", _step)),
     ("softmax", Function("softmax", _row_or_column(functions.softmax), False)),
     (
         "logsoftmax log_softmax",

@@ -220,8 +220,16 @@ def is_about(term: Apply, arguments: Sequence[Expression]) -> bool:
 
 def _fitted(value: Value, parameter: Node) -> Node | None:
     """Return an argument in the shape of a parameter, or None where it does not fit."""
-    if value.indices or value.identity or any(value.free):
+    if value.indices or value.identity:
         return None
+    if any(value.free):
+        whole = matrix_shape(parameter.shape)
+        fits = len(whole) == 2 == len(value.shape) and all(
+            size == wanted or (size == 1 and free)
+            for size, wanted, free in zip(value.shape, whole, value.free, strict=True)
+        )
+        node = build.broadcast_to(value.node, whole) if fits else None
+        return None if node is None else build.reshape(node, parameter.shape)
     if value.mask is not None:
         return build.cast(value.mask(parameter.shape), parameter.dtype)
     shape = value.shape

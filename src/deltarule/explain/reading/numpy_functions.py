@@ -198,6 +198,31 @@ def _outer(x: Value, y: Value) -> Node:
     return algebra.outer(*flat)
 
 
+def _matrix_power(a: Value, n: Value) -> Node:
+    if not 0 < _whole(n) <= 16:
+        raise TypeError("n")
+    result = node = _array(a)
+    for _ in range(n - 1):
+        result = build.matmul(result, node)
+    return result
+
+
+def _kron(a: Value, b: Value) -> Node:
+    left, right = (_as_row(_array(x)) for x in (a, b))
+    (m, n), (p, q) = ((_whole(s) for s in x.shape) for x in (left, right))
+    spread = build.multiply(
+        build.reshape(left, (m, 1, n, 1)), build.reshape(right, (1, p, 1, q))
+    )
+    return build.reshape(spread, (m * p, n * q))
+
+
+def _as_row(node: Node) -> Node:
+    """Return an array of at most one axis as a row."""
+    if node.rank > 1:
+        return node
+    return build.reshape(node, (1, node.shape[0] if node.rank else 1))
+
+
 def _solve(a: Value, b: Value) -> Node:
     right = _array(b)
     if right.rank == 1:
@@ -309,6 +334,10 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "clip": _clip,
     "sum": _sum,
     "mean": _mean,
+    "average": _mean,
+    "matrix_power": _matrix_power,
+    "pinv": lambda x: inverse(_array(x)),
+    "kron": _kron,
     "max": _maximum_over,
     "amax": _maximum_over,
     "min": _minimum_over,

@@ -127,7 +127,7 @@ class _Builder:
                 if not isinstance(target, ast.Name):
                     self.fail(target, "the name of a variable")
                 result = self._local[target.id] = self.value(statement.value)
-            elif isinstance(statement, ast.Expr):
+            elif isinstance(statement, (ast.Expr, ast.Return)) and statement.value:
                 result = self.value(statement.value)
             elif not isinstance(statement, (ast.Import, ast.ImportFrom)):
                 self.fail(statement, "an assignment or an expression")

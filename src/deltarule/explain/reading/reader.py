@@ -158,7 +158,7 @@ def _statements(
             and not token.unit
         )
         comma = sign and token.text == "," and outside
-        full_stop = sign and token.text == "." and outside
+        full_stop = sign and token.text in {".", ":"} and outside
         if outside and (
             (sign and token.text in _SEPARATORS) or word or comma or full_stop
         ):

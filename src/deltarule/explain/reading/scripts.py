@@ -85,6 +85,9 @@ class ScriptParser(TokenStream):
                 texts.append(token.text)
             inner = [text for text in texts if text not in set("_{}^,")]
             if sign.text == "^":
+                single = len(inner) == 1 and inner[0].isdigit()
+                if single and not self.is_known(self.tokens[place - 1].text):
+                    return inner[0], at  # δ^{1} where only δ_1 is known
                 layer = (
                     len(inner) == 3
                     and inner[0] + inner[2] in {"[]", "()"}

@@ -248,3 +248,14 @@ def index_letters(tree: Expression) -> set[str]:
             sides = {s.name for s in (part.left, part.right) if isinstance(s, Letter)}
             found |= sides if sides & found else set()
     return found
+
+
+def regrouped(tree: Multiplication) -> Multiplication | None:
+    """Return (a ⊙ b)c for a ⊙ bc, the other reading where the sizes do not allow the first."""
+    last = tree.factors[-1]
+    if set(tree.operators) != {"⊙"} or not isinstance(last, Multiplication):
+        return None
+    first = Multiplication(
+        (*tree.factors[:-1], last.factors[0]), tree.operators, tree.at
+    )
+    return Multiplication((first, *last.factors[1:]), last.operators, tree.at)

@@ -83,7 +83,7 @@ _SIGNS = _table(
     "sum Σ Vert ‖ lVert ‖ rVert ‖ | ‖ vert | lvert | rvert | mid | prime ' star "
     "⋆ ast * infty ∞ langle ⟨ rangle ⟩ lbrace ( rbrace ) { ( } ) lfloor ⌊ "
     "rfloor ⌋ land ∧ wedge ∧ coloneqq = colon : in ∈ to → % % _ _ & & "
-) | dict.fromkeys(",;:!> ", " ")
+) | dict.fromkeys(",;:!> ()[]", " ")
 _LETTERS = {
     "varepsilon": "ε",
     "vartheta": "θ",

@@ -65,6 +65,7 @@ def vocabulary(*derivations: Derived, layout: Layout = "denominator") -> Vocabul
                 known.setdefault(canonical(alias.name), alias)
     known |= _prediction(first, known)
     known |= _unnumbered(known)
+    known |= _usual_names(known)
     for name, count in _examples(first).items():
         known.setdefault(name, count)
     terms = [
@@ -121,6 +122,19 @@ def _unnumbered(known: Mapping[str, Symbol]) -> dict[str, Symbol]:
             bases.setdefault(base, []).append(name)
     single = {base: names[0] for base, names in bases.items() if len(names) == 1}
     return {base: known[name] for base, name in single.items() if base not in known}
+
+
+def _usual_names(known: Mapping[str, Symbol]) -> dict[str, Symbol]:
+    """Return the prediction by its usual names a and p, and λ by a name of Python, where these are free."""
+    found: dict[str, Symbol] = {}
+    output = known.get("y_hat", known.get("Y_hat"))
+    for name in ("a", "A", "p", "P"):
+        taken = {key.partition("_")[0].lower() for key in known}
+        if output is not None and name.lower() not in taken:
+            found[name] = output
+    if "lambda" in known:
+        found |= dict.fromkeys(("lam", "lambd"), known["lambda"])
+    return found
 
 
 def _examples(derived: Derived) -> dict[str, Symbol]:

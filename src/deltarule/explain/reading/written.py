@@ -30,6 +30,7 @@ from deltarule.explain.reading.syntax import (
     Span,
     Summed,
     Transposed,
+    regrouped,
 )
 from deltarule.render import mathematics as m
 from deltarule.render.mathematics import Formula
@@ -125,6 +126,8 @@ class _Writer:
         return m.row(*formulas)
 
     def _product(self, tree: Multiplication) -> tuple[Formula, int]:
+        if (id(tree), -1) in self._readings:
+            tree = regrouped(tree) or tree
         signs = [self._operator(tree, i) for i in range(len(tree.operators))]
         loose = any(sign in {"⊙", "⊗", "⋆"} for sign in signs)
         level = _MATMUL if loose else _POWER
