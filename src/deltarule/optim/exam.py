@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.explain.exam import concepts
 from deltarule.explain.exam import exam as sheets
@@ -206,3 +207,6 @@ def _alternatives(given: object) -> list[NetworkTask]:
         kinds = ", ".join(sorted({type(task).__name__ for task in tasks}))
         raise ArgumentError("exam", expected="a topic or tasks", got=kinds or "none")
     return found
+
+
+check_calls(__name__)
