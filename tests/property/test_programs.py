@@ -220,3 +220,22 @@ def test_terms_that_cancel_in_derivatives_of_torch_are_no_fault() -> None:
     assert (np.abs(torch_slope - exact) > 0.5 * exact).any()
     assert not check(case).fault
     assert "torch" not in check(case, _off(1e-4)).fault
+
+
+def test_quotients_with_an_exact_zero_may_be_dropped() -> None:
+    """A compiled program has 0 for 0/0 where the first zero pads an array without elements; nothing else passes."""
+    x, y = build.input_node("x", (3, 0)), build.input_node("y", (3, 2))
+    padded = build.pad(x, low=(0, 1), high=(0, 1), interior=(0, 0))
+    values = {
+        x: np.zeros((3, 0), np.float32),
+        y: np.array([[0, 1], [-0.0, np.inf], [np.nan, 2]], np.float32),
+    }
+    case = Case(values, [(build.divide(padded, y), None)], special=True)
+    assert not check(case).fault
+
+    def off(case: Case, outputs: list[Node]) -> list[Array]:
+        found = [np.array(x) for x in ENGINES["reference"](case, outputs)]
+        found[0][0, 1] = 1  # 0/1
+        return found
+
+    assert "native, output 0" in check(case, {"native": off}).fault
