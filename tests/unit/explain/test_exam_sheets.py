@@ -117,6 +117,15 @@ def test_own_key_of_every_item_grades_as_right(exams):
                     assert grade.correct and grade.points == item.points, (topic, name)
 
 
+def test_every_line_of_a_derivation_grades_as_right(exams):
+    found = exams["networks"]
+    for number, question in enumerate(found.sheets[0], start=1):
+        for index, item in enumerate(question.items):
+            key = to_text(item.answer).split(" =: ")[0]
+            grade = found.grade(1, f"{number}{'abcdefghijkl'[index]}", key)
+            assert grade.correct, (question.text, key, str(grade))
+
+
 def test_formulas_are_graded_by_evaluation(exams):
     found = exams["networks"]
     for number, question in enumerate(found.sheets[0], start=1):

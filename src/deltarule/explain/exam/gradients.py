@@ -132,7 +132,10 @@ def _formula_item(network: Network, derivation: Derivation, line: Line) -> Item:
     right = shown.right
     if shown.alias is not None:
         right = m.row(right, m.Operator("=:", spaced=True), shown.alias)
-    response = Gradient(network.loss, line.node, network.wrt, network.names)
+    # all signals by the names on the sheet, also where the answer is the gradient at one of them
+    signals = {each.node: each.name for each in derivation.forward[:-1]}
+    names = {**signals, **network.names}
+    response = Gradient(network.loss, line.node, network.wrt, names)
     hint = f"{line.reason}; shape {shown.shape}"
     return Item(shown.left, right, hint, response=response)
 
