@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -434,3 +435,26 @@ def test_per_neuron_gates_are_each_neurons_own() -> None:
     np.testing.assert_allclose(slopes, [[0, 1, 0.1, 0.2, 12], [1, 0, 1, 1, 12]])
     with pytest.raises(ShapeError, match="5 neurons"):
         layer(np.ones(4))
+
+
+def test_a_network_is_drawn_with_its_neurons_and_edges() -> None:
+    edges = [("a", "h"), ("b", "h"), ("b", "k"), ("h", "y"), ("k", "y")]
+    levels = [["a", "b"], ["h", "k"], ["y"]]
+    net = nn.GeneralNetwork(levels, edges, [nn.ReLU(), nn.Sigmoid()])
+    space = "{http://www.w3.org/2000/svg}"
+    drawing = ElementTree.fromstring(net.svg())
+    circles = drawing.findall(f"{space}circle")
+    assert len(circles) == 5
+    assert len(drawing.findall(f"{space}line")) == len(edges)
+    texts = [text.text for text in drawing.findall(f"{space}text")]
+    assert texts == ["a", "b", "h", "k", "y", "inputs", "ReLU", "Sigmoid"]
+    centres = [(float(c.get("cx", 0)), float(c.get("cy", 0))) for c in circles]
+    ends = [
+        [float(line.get(key, 0)) for key in ("x1", "y1", "x2", "y2")]
+        for line in drawing.findall(f"{space}line")
+    ]
+    names = dict(zip("abhky", centres, strict=True))
+    for (source, target), (x1, y1, x2, y2) in zip(net.edges(), ends, strict=True):
+        for name, point in ((source, (x1, y1)), (target, (x2, y2))):
+            distance = np.hypot(*(np.array(point) - names[name]))
+            assert distance == pytest.approx(float(circles[0].get("r", 0)), abs=0.02)

@@ -19,6 +19,7 @@ from deltarule.nn.layers.containers import choose_initializers, shares_parameter
 from deltarule.nn.layers.hard_activations import PerNeuron
 from deltarule.nn.layers.masked_linear import MaskedLinear
 from deltarule.nn.module.module import Module
+from deltarule.render.svg.networks import network
 from deltarule.tensor.functional import TensorLike, as_tensor
 from deltarule.tensor.tensor import Tensor
 from deltarule.tensor.transforms import grad
@@ -164,6 +165,19 @@ class GeneralNetwork(Module):
             for i, affine in enumerate(self.maps)
             for target, source in np.argwhere(affine.mask).tolist()
         ]
+
+    def svg(self) -> str:
+        """Draw the network as SVG: a column of neurons for each level, a line for each edge.
+
+        The activations stand below their levels.
+
+        >>> from deltarule import nn
+        >>> net = GeneralNetwork([["a", "b"], ["y"]], [("a", "y"), ("b", "y")], [nn.ReLU()])
+        >>> net.svg().count("<circle")
+        3
+        """
+        names = ["inputs", *(type(gate).__name__ for gate in self.gates)]
+        return network(self.levels, self.edges(), names)
 
     def example_rank(self) -> int:
         """One example is a vector."""
