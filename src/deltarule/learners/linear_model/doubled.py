@@ -36,20 +36,26 @@ class DoubledSums:
     def __init__(self, width: int) -> None:
         self.sums: Pair = np.zeros((width, width)), np.zeros((width, width))
 
-    def added(self, rows: Array) -> DoubledSums:
-        """Return the sums with rows (N, width) added."""
+    def added(self, rows: Array, weights: Array) -> DoubledSums:
+        """Return the sums with rows (N, width) of weights ≥ 0 added, w·z as exact pairs of floats."""
         made, width = DoubledSums(rows.shape[1]), rows.shape[1]
         made.sums = self.sums
+        plain = bool((weights == 1).all())
         for start in range(0, len(rows), _ROWS):
-            slices = _sliced(rows[start : start + _ROWS])
-            products = (slices.T @ slices).reshape(_SLICES, width, _SLICES, width)
+            block = rows[start : start + _ROWS]
+            slices = left = _sliced(block)
+            if not plain:
+                part = weights[start : start + _ROWS, None]
+                zero = np.zeros(())
+                left = _sliced(*_times((part, zero), (block, zero)))
+            products = (left.T @ slices).reshape(_SLICES, width, _SLICES, width)
             for i in reversed(range(_SLICES)):
                 for j in reversed(range(_SLICES)):
                     made.sums = _plus(made.sums, (products[i, :, j], np.zeros(())))
         return made
 
     def triangle(self) -> Array:
-        """Return the upper triangular R with RᵀR = Σ zzᵀ; rows of linearly dependent columns are 0."""
+        """Return the upper triangular R with RᵀR = Σ w zzᵀ; rows of linearly dependent columns are 0."""
         high, low = (part.copy() for part in self.sums)
         least = _NOTHING * high.diagonal()
         found = np.zeros_like(high)
@@ -68,8 +74,8 @@ class DoubledSums:
         return found
 
 
-def _sliced(rows: Array) -> Array:
-    """Return the slices of the columns side by side, (N, slices·width)."""
+def _sliced(rows: Array, low: Array | float = 0.0) -> Array:
+    """Return the slices of the columns side by side, (N, slices·width), the last with ``low`` added."""
     largest = np.abs(rows).max(axis=0)
     left, parts = rows, []
     for number in range(1, _SLICES):
@@ -77,7 +83,7 @@ def _sliced(rows: Array) -> Array:
         part = (left + size) - size
         parts.append(part)
         left = left - part
-    return np.concatenate([*parts, left], axis=1)
+    return np.concatenate([*parts, left + low], axis=1)
 
 
 def _sum(a: Array, b: Array) -> Pair:

@@ -38,7 +38,7 @@ class Factor:
     """
 
     def __init__(self, n_columns: int, doubled: bool = True) -> None:
-        self.weight = 0.0
+        self.weight, self.scale = 0.0, 1.0
         self.unit: Array = np.ones(n_columns)
         self._origin: Array = np.zeros(n_columns)
         self._mean: Array = np.zeros(n_columns)
@@ -59,6 +59,10 @@ class Factor:
         if not made.weight:
             made.unit = units(x)
             made._origin = x[0] * made.unit
+            same = (weights == weights[0]).all()
+            half = np.frexp(weights.max())[1] // 2
+            made.scale = float(weights[0] if same else np.ldexp(1.0, 2 * half))
+        weights = weights / made.scale
         step = max(2 * len(self), _NUMBERS // len(self))
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, len(x), step):
@@ -68,8 +72,7 @@ class Factor:
                     made._merge(rows, part)
                 else:
                     made._sums = made._sums.added(
-                        np.column_stack([np.ones(len(rows)), rows])
-                        * np.sqrt(part)[:, None]
+                        np.column_stack([np.ones(len(rows)), rows]), part
                     )
                     made.weight += float(part.sum())
             finite = np.isfinite(
@@ -106,7 +109,7 @@ class Factor:
         )
 
     def rows(self, centred: bool) -> Array:
-        """Return rows A with AᵀA = Σ w(x − μ)(x − μ)ᵀ, or Σ w xxᵀ, in the units."""
+        """Return rows A with AᵀA = Σ w(x − μ)(x − μ)ᵀ, or Σ w xxᵀ, in the units and w in ``scale``."""
         triangle = (
             self._triangle if self._sums is None else self._sums.triangle()[1:, 1:]
         )

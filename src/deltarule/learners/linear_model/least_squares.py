@@ -57,6 +57,7 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
     """ŷ = xᵀθ + b with θ from ``_solve`` on centred data."""
 
     fit_intercept: bool
+    _relative = True  # whether equal weights leave the minimum as it is
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Compute ``coef_`` and ``intercept_``; sparse X stays sparse.
@@ -80,6 +81,8 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         used = weights > 0
         if not used.all():
             x, columns, weights = x[used], columns[used], weights[used]
+        if self._relative and (weights == weights[:1]).all():
+            weights = np.ones_like(weights)  # the same minimum, and no digit less
         kind = OfSparse if sparse.issparse(x) else OfRows
         self._seen: Factor | None = None
         return self._keep(
@@ -113,7 +116,8 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         used = weights > 0
         rows: Any = x.toarray() if sparse.issparse(x) else x  # type: ignore[attr-defined]  # sparse, not an array
         seen = seen.added(np.concatenate([rows, columns], axis=1)[used], weights[used])
-        self._keep(OfFactor(seen, d, bool(self.fit_intercept)), flat=targets.ndim == 1)
+        j = OfFactor(seen, d, bool(self.fit_intercept), self._relative)
+        self._keep(j, flat=targets.ndim == 1)
         self._seen = seen  # now that nothing was wrong: a chunk counts once
         return self
 
@@ -256,6 +260,8 @@ class Ridge(_LinearRegressor):
     >>> Ridge(alpha=1.0).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).coef_.round(6).tolist()
     [0.666667]
     """
+
+    _relative = False
 
     def __init__(self, *, alpha: float = 1.0, fit_intercept: bool = True) -> None:
         self.alpha = alpha

@@ -127,7 +127,7 @@ class OfRows(Quadratic):
         most = _MOST_ERROR if self._x.size < _LARGE else _MOST_ERROR_OF_LARGE
         if not expected_error(found.rows(self._intercept), self.features) < most:
             found = factored(blocks)
-        return _of_factor(found, self.features, self._intercept)
+        return _of_factor(found, self.features, self._intercept, found.scale)
 
 
 @final
@@ -166,7 +166,8 @@ class OfSparse(Quadratic):
             (self._x[part].toarray(), self._y[part], self._weights[part])
             for part in _parts(*self._x.shape)
         )
-        return _of_factor(factored(blocks), self.features, self._intercept)
+        found = factored(blocks)
+        return _of_factor(found, self.features, self._intercept, found.scale)
 
     def _against(self, errors: Array) -> Array:
         ((_, block),) = self._design.blocks()
@@ -204,19 +205,22 @@ class OfSparse(Quadratic):
 
 @final
 class OfFactor(Quadratic):
-    """J of a running factorisation, with the targets behind ``features``."""
+    """J of a running factorisation, with the targets behind ``features``; ``relative``: divided by its scale."""
 
-    def __init__(self, seen: Factor, features: int, intercept: bool) -> None:
-        self.mass, self.regular = seen.weight, False
+    def __init__(
+        self, seen: Factor, features: int, intercept: bool, relative: bool = False
+    ) -> None:
+        self.mass, self.regular = seen.weight * seen.scale, False
         mean = seen.mean if intercept else np.zeros(len(seen))
         self.means = mean[:features], mean[features:]
         self.units = seen.unit[:features], seen.unit[features:]
         self._seen, self._intercept = seen, intercept
+        self._scale = 1.0 if relative else seen.scale
 
     @cached_property
     def rows(self) -> Pair:
         """The parts of R of the features and of the targets."""
-        return _of_factor(self._seen, self.features, self._intercept)
+        return _of_factor(self._seen, self.features, self._intercept, self._scale)
 
 
 def factored(
@@ -238,10 +242,11 @@ def factored(
     return found
 
 
-def _of_factor(seen: Factor, features: int, intercept: bool) -> Pair:
+def _of_factor(seen: Factor, features: int, intercept: bool, scale: float) -> Pair:
     rows = seen.rows(intercept)
     if not intercept:
         rows = np.asarray(np.linalg.qr(rows, mode="r"))
+    rows = rows * np.sqrt(scale)
     return rows[:features, :features], rows[:features, features:]
 
 
