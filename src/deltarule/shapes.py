@@ -41,6 +41,33 @@ def show(shape: Sequence[Size]) -> str:
     return "(" + ", ".join(str(size) for size in shape) + ")"
 
 
+def sizes(shape: Any, where: str) -> Shape:
+    """Return a shape argument as a checked tuple; a single size is a shape of one axis.
+
+    Raises:
+        ShapeError: A size is no whole number ≥ 0, or the elements are 2⁶³ or more, which no index addresses.
+
+    >>> sizes(3, "zeros"), sizes([2, 3], "zeros")
+    ((3,), (2, 3))
+    """
+    is_sequence = isinstance(shape, Iterable) and not isinstance(shape, str)
+    listed = tuple(shape) if is_sequence else (shape,)
+    for size in listed:
+        is_integer = isinstance(size, Integral) and not isinstance(size, bool)
+        if not (is_integer and size >= 0) and not isinstance(size, Dimension):
+            raise ShapeError(
+                where, expected="sizes that are whole numbers ≥ 0", got=repr(shape)
+            )
+    checked = tuple(
+        size if isinstance(size, Dimension) else int(size) for size in listed
+    )
+    if count(size for size in checked if isinstance(size, int)) >= 2**63:
+        raise ShapeError(
+            where, expected="a shape of fewer than 2⁶³ elements", got=show(checked)
+        )
+    return checked
+
+
 def is_static(shape: Iterable[Size]) -> bool:
     """Return whether all sizes are known.
 

@@ -13,10 +13,10 @@ from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.functions.losses import one_hot as one_hot_node
 from deltarule.graph.node import Node
+from deltarule.shapes import sizes
 from deltarule.tensor import activations
 from deltarule.tensor.activations import *  # noqa: F403  # each is listed where it is defined
 from deltarule.tensor.activations import floating
-from deltarule.tensor.sizes import sizes
 from deltarule.tensor.tensor import Tensor, operand
 from deltarule.tensor.tensor import TensorLike as TensorLike
 
@@ -258,6 +258,7 @@ def one_hot(
 
     Raises:
         DTypeError: the labels are floating-point numbers.
+        ShapeError: ``n_classes`` is no whole number ≥ 0.
 
     >>> one_hot([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
@@ -267,9 +268,8 @@ def one_hot(
         raise DTypeError(
             "one_hot", expected="whole-number labels", got=build.describe(node)
         )
-    return Tensor(
-        one_hot_node(node, n_classes, build.constant(0.0, dtypes.dtype(dtype)))
-    )
+    (size,) = sizes((n_classes,), "one_hot")
+    return Tensor(one_hot_node(node, size, build.constant(0.0, dtypes.dtype(dtype))))
 
 
 def arange(n: int, dtype: str | DType = "int64") -> Tensor:
@@ -319,8 +319,8 @@ def eye(n: int, dtype: str | DType = "float32") -> Tensor:
     >>> eye(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    sizes((n, n), "eye")
-    return Tensor(algebra.identity(n, dtypes.dtype(dtype)))
+    size, _ = sizes((n, n), "eye")
+    return Tensor(algebra.identity(size, dtypes.dtype(dtype)))
 
 
 def normalize(

@@ -19,7 +19,7 @@ from deltarule.errors import ArgumentError
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.runtime.buffers import leaf
-from deltarule.tensor.sizes import sizes
+from deltarule.shapes import sizes
 from deltarule.tensor.tensor import Tensor
 
 __all__ = ["random_normal", "random_uniform"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 from deltarule import dtypes, shapes
 from deltarule.errors import ArgumentError, DTypeError, ShapeError
@@ -76,7 +77,7 @@ def broadcast_to(x: Node, shape: Shape) -> Node:
     >>> broadcast_to(input_node("x", (3,)), (2, 3))
     <broadcast (2, 3) float32>
     """
-    target = tuple(shape)
+    target = shapes.sizes(shape, f"broadcast of {describe(x)}")
     if x.shape == target:
         return x
     if shapes.broadcast(x.shape, target, where=f"broadcast of {describe(x)}") != target:
@@ -137,10 +138,11 @@ def pad(
     """
     inner = tuple(interior) if interior is not None else (0,) * x.rank
     fits = len(low) == len(high) == len(inner) == x.rank
-    if not fits or min((*low, *high, *inner), default=0) < 0:
+    whole = all(isinstance(n, Integral) for n in (*low, *high, *inner))
+    if not fits or not whole or min((*low, *high, *inner), default=0) < 0:
         raise ShapeError(
             f"pad of {describe(x)}",
-            expected=f"{x.rank} widths ≥ 0 on each side",
+            expected=f"{x.rank} widths on each side that are whole numbers ≥ 0",
             got=f"{low}, {high}",
         )
     if not any((*low, *high, *inner)):
