@@ -14,13 +14,14 @@ from deltarule.render.svg import Series
 from deltarule.render.svg.axes import Frame, Scale, limits, padded, widest_tick
 from deltarule.render.svg.charts import spread
 from deltarule.render.svg.document import (
+    FONT_SIZE,
     N_COLOURS,
     element,
     figure,
     label,
     number,
-    text_width,
 )
+from deltarule.render.svg.letters import text_width
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _TOP, _BOTTOM, _NAME_GAP = 44.0, 46.0, 16.0
@@ -60,7 +61,7 @@ def scene(
     width, height = size
     names = max(
         (
-            text_width(name)
+            text_width(name, FONT_SIZE)
             for name in [*(name for name, _ in groups), *(s.name for s in strokes)]
         ),
         default=0,

@@ -108,8 +108,21 @@ def test_every_learner_has_a_page_and_every_page_a_link():
     assert files == {path.stem for path in (FOLDER / "figures").glob("*.svg")}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(FIGURES))
+LONG_FITS = {
+    "autoencoder_transformer",
+    "bagging_classifier",
+    "network_search_cv",
+    "parametric_umap",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG_FITS else name
+        for name in sorted(FIGURES)
+    ],
+)
 def test_figures_can_be_drawn_again(name):
     """On every machine a figure keeps its words, and its shapes up to a few: digits of a fit may differ in the last."""
     held, made = (
