@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +67,19 @@ def test_engines_and_torch_agree(first: int) -> None:
 @pytest.mark.parametrize("first", range(FAST, max(ALL, FAST), SLOW_CHUNK))
 def test_engines_and_torch_agree_on_many(first: int) -> None:
     _agree(range(first, min(first + SLOW_CHUNK, ALL)))
+
+
+def test_the_command_checks_programs_in_several_processes() -> None:
+    command = ["-m", "support.fuzz", "--graphs", "6", "--seed", "5", "--jobs", "2"]
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("6 programs, 0 failed")
 
 
 def test_the_programs_hold_everything() -> None:

@@ -3,44 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
-from collections.abc import Iterator
-from functools import partial
 
-from deltarule.backends.native.llvm.machine import host
-from support.fuzz.check import ENGINES, Engine, native
+from support.fuzz.chunks import CHUNK, checked, engines_of
 from support.fuzz.graphs import random_case
-from support.fuzz.isolate import Outcome, fault, smallest, verdicts
-
-_CHUNK = 200
-
-
-def _engines(machine: str) -> dict[str, Engine]:
-    return (
-        {**ENGINES, "native": partial(native, machine=host(machine))}
-        if machine
-        else dict(ENGINES)
-    )
-
-
-def _chunk(seeds: range, machine: str) -> list[Outcome]:
-    return list(verdicts(seeds, engines=_engines(machine)))
-
-
-def _chunks(
-    first: int, graphs: int, jobs: int, machine: str
-) -> Iterator[list[Outcome]]:
-    parts = [
-        range(at, min(at + _CHUNK, first + graphs))
-        for at in range(first, first + graphs, _CHUNK)
-    ]
-    if jobs == 1:
-        yield from map(partial(_chunk, machine=machine), parts)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(partial(_chunk, machine=machine), parts)
+from support.fuzz.isolate import fault, smallest
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     started, done, compared, elements, failed = time.time(), 0, 0, 0, []
-    for outcomes in _chunks(
+    for outcomes in checked(
         options.seed, options.graphs, options.jobs, options.machine
     ):
         for outcome in outcomes:
@@ -71,11 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
                 failed.append(outcome.seed)
                 print(f"seed {outcome.seed}: {outcome.verdict.fault}", flush=True)
                 if options.shrink:
-                    engines = _engines(options.machine)
+                    engines = engines_of(options.machine)
                     small = smallest(random_case(outcome.seed), engines)
                     print(f"{fault(small, engines)}\n{small.code()}\n", flush=True)
         done += len(outcomes)
-        if done % 1000 < _CHUNK:
+        if done % 1000 < CHUNK:
             print(
                 f"{done:,} programs, {len(failed)} failed, {time.time() - started:.0f} s",
                 flush=True,
