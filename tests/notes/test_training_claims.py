@@ -9,6 +9,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import deltarule as dr
 from deltarule import data, learners, losses, nn, optim
@@ -206,7 +207,8 @@ def test_linear_learners_begin_at_zero() -> None:
     np.testing.assert_allclose(
         [*np.ravel(perceptron.coef_), perceptron.intercept_], total, atol=1e-12
     )
-    adaline = learners.Adaline(learning_rate=1e-12, max_iter=1).fit(x, y)
+    with pytest.warns(ConvergenceWarning, match="Adaline has not converged in 1 epoch"):
+        adaline = learners.Adaline(learning_rate=1e-12, max_iter=1).fit(x, y)
     assert adaline.losses_[0] == pytest.approx(1.0)  # (±1 − 0)²
     assert np.abs(adaline.coef_).max() < 1e-9
     logistic = learners.LogisticRegression(

@@ -88,6 +88,7 @@ DIVERGING = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Adaline has not converged in 1 epoch")
 @pytest.mark.parametrize("native", [False, True], ids=["NumPy", "native"])
 @pytest.mark.parametrize("learner", DIVERGING, ids=str)
 def test_divergence_is_one_error_and_leaves_the_learner_as_it_was(

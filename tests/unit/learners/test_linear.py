@@ -111,7 +111,8 @@ def test_one_widrow_hoff_step(rule: str, expected: list[float]) -> None:
     # the case has no bias: with the augmented input only the direction x/‖x‖ of the second rule changes
     x, length = np.array([[3.0, 4.0]]), (5.0 if rule == "original" else math.sqrt(26))
     learner = Adaline(learning_rate=0.1, max_iter=1, rule=rule)
-    learner.fit(np.concatenate([x, [[0.0, 0.0]]]), [1, 0])
+    with pytest.warns(ConvergenceWarning, match="Adaline has not converged in 1 epoch"):
+        learner.fit(np.concatenate([x, [[0.0, 0.0]]]), [1, 0])
     first = np.array([3.0, 4.0]) * 0.1 / (1.0 if rule == "original" else length)
     np.testing.assert_allclose(learner.coef_, first, rtol=1e-12)
     if rule == "original":

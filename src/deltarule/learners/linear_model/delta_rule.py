@@ -180,13 +180,18 @@ def _mistake_bound(inputs: Array, labels: Array, theta: Array) -> float:
     )
 
 
+_MOST_MISSING = 0.5  # of the possible decrease of J, after the epochs of ADALINE
+
+
 @final
 class Adaline(BinaryClassifier):
     """Widrow and Hoff's ADALINE, the delta rule on z with targets ±1: θ ← θ + η(y − z)x (Widrow and Hoff 1960).
 
     The factor 2 of ∂(y − z)²/∂θ is absorbed in η. A learning rate that diverges raises
     DivergenceError. ``partial_fit`` accepts sample weights, which multiply the update;
-    weight 2 is not two updates, so ``fit`` accepts none.
+    weight 2 is not two updates, so ``fit`` accepts none. ``fit`` raises a
+    ConvergenceWarning where the epochs achieve less than half of the decrease of
+    Σ w(y − z)² that least squares achieves, as for features of very different scales.
 
     Args:
         learning_rate: Step size η. None is a tenth of 1/max w‖x‖² (w: class weights),
@@ -239,7 +244,35 @@ class Adaline(BinaryClassifier):
             self.learning_rate_ = self._rate(data)
             rule = self._rule(data, theta)
             self.losses_ = [_mean_square(rule.epoch()) for _ in range(self.n_iter_)]
-            return self._keep(rule.theta)
+            self._keep(rule.theta)
+        missing = self._missing(data, rule.theta[0])
+        if missing > _MOST_MISSING:
+            warnings.warn(
+                f"Adaline has not converged in {counted(self.n_iter_, 'epoch')}: least squares reduces the mean square "
+                f"error further, by {missing:.0%} of all that it can be reduced; scale the features, for instance by "
+                "StandardScaler(), or increase max_iter.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def _missing(self, data: Data, theta: Array) -> float:
+        """Return (J(θ) − J*)/(J(0) − J*), J the squared error that the rule minimises, with its least value J*."""
+        inputs, labels, weights = data
+        targets = 2.0 * labels - 1
+        if self.rule == "unit-norm":
+            lengths = np.linalg.norm(inputs, axis=1)
+            weights = weights / np.where(lengths > 0, lengths, 1.0)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            unit = np.abs(inputs).max(axis=0)
+            rows = inputs / np.where(unit > 0, unit, 1.0)
+            moment = (weights * targets) @ rows
+            gram = (rows.T * weights) @ rows
+            possible = float(moment @ np.linalg.lstsq(gram, moment, rcond=None)[0])
+            start = float(weights.sum())  # targets are ±1
+            reached = float(weights @ (targets - inputs @ theta) ** 2)
+        missing = reached - (start - possible)
+        return missing / possible if possible > 1e-3 * start else 0.0
 
     def _rate(self, data: Data) -> float:
         require(
