@@ -22,6 +22,7 @@ def given(name: str, *shape: int) -> Node:
 
 
 T, B, X = given("t"), given("beta"), given("x", 3)
+M, W = given("M", 2, 2), given("W", 2, 3)
 FORMULAS = {
     "βᵗ": build.exp(build.multiply(T, build.log(B))),
     "1 − βᵗ": build.negate(build.expm1(build.multiply(T, build.log(B)))),
@@ -32,6 +33,9 @@ FORMULAS = {
     "eᵗ − 1": build.expm1(T),
     "‖x‖": build.sqrt(build.sum_over(build.multiply(X, X))),
     "cos(πt)": build.cos(build.multiply(T, math.pi)),
+    "M^(∘2)": build.multiply(M, M),  # M² is MM
+    "W²": build.multiply(W, W),
+    "x²": build.multiply(X, X),
 }
 
 
@@ -40,6 +44,12 @@ def test_what_is_written_has_the_value_of_the_graph(formula: str) -> None:
     node = FORMULAS[formula]
     term = Translator().term(node)
     assert to_text(typeset(term)) == formula
-    values = {T: 3.0, B: 0.9, X: [1.0, -2.0, 0.5]}
+    values = {
+        T: 3.0,
+        B: 0.9,
+        X: [1.0, -2.0, 0.5],
+        M: [[1.0, -2.0], [0.5, 3.0]],
+        W: [[1.0, 2.0, 3.0], [4.0, -5.0, 6.0]],
+    }
     found, wanted = run([lower_to(term, node), node], values)
     np.testing.assert_allclose(found, wanted, rtol=1e-13)

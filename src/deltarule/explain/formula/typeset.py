@@ -450,6 +450,13 @@ def _power(factor: Term, exponent: Fraction) -> Formula:
     if isinstance(factor, Apply) and factor.name == "exp":  # (eˣ)² = e²ˣ
         inside = typeset(scale(exponent, factor.arguments[0]))
         return m.Scripts(m.Identifier("e"), upper=inside)
+    shown: Formula = number_formula(exponent)
+    if _is_square(factor):  # A² is AA
+        shown = m.row(m.Operator("∘"), shown)
     if isinstance(factor, Apply) and factor.name in {"sigmoid", "tanh", "log"}:
-        return m.Scripts(m.Fenced(typeset(factor)), upper=number_formula(exponent))
-    return m.Scripts(within(factor, ATOM), upper=number_formula(exponent))
+        return m.Scripts(m.Fenced(typeset(factor)), upper=shown)
+    return m.Scripts(within(factor, ATOM), upper=shown)
+
+
+def _is_square(factor: Term) -> bool:
+    return len(factor.shape) == 2 and factor.shape[0] == factor.shape[1] != 1
