@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from deltarule.learners import (
     GaussianClassifier,
@@ -103,3 +104,24 @@ def test_a_weighted_covariance_is_numpys() -> None:
         found["covariance"], np.cov(X.T, aweights=weights, ddof=0), rtol=1e-9
     )
     np.testing.assert_array_equal(found["covariance"], found["covariance"].T)
+
+
+@pytest.mark.parametrize("covariance", ["own", "shared"])
+@pytest.mark.parametrize(
+    "units", [(2.0**20, 1.0), (1.0, 2.0**-17), (2.0**-30, 2.0**40)]
+)
+def test_units_of_features_do_not_change_gaussian_classes(covariance, units):
+    """Regularization is relative to the variance of each feature; powers of 2 scale every number exactly."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 2))
+    labels = (x[:, 1] + 0.3 * random.normal(size=300) > 0).astype(int)
+    plain = GaussianClassifier(covariance=covariance, regularization=0.1)
+    scaled = GaussianClassifier(covariance=covariance, regularization=0.1)
+    plain.fit(x, labels)
+    scaled.fit(x * units, labels)
+    np.testing.assert_allclose(
+        scaled.predict_proba(x * units), plain.predict_proba(x), rtol=1e-9, atol=1e-12
+    )
+    defaults = GaussianClassifier(covariance=covariance).fit(x * units, labels)
+    theirs = LinearDiscriminantAnalysis().fit(x, labels)
+    assert defaults.score(x * units, labels) >= theirs.score(x, labels) - 0.02

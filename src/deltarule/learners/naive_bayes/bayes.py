@@ -446,7 +446,7 @@ class GaussianClassifier(_Generative):
     Args:
         covariance: "own" for one covariance matrix per class (quadratic boundaries),
             "shared" for a pooled one (linear boundaries).
-        regularization: r in (1 − r)Σ + r·tr(Σ)/d·I, which keeps Σ invertible.
+        regularization: r in (1 − r)Σ + r·diag(Σ), which keeps Σ invertible whatever the units of the features are.
         priors: P(c) in the order of ``classes_``; None for the class frequencies of the data.
 
     Attributes:
@@ -495,13 +495,10 @@ class GaussianClassifier(_Generative):
             covariances = [
                 counted.scatter / (counted.weight or 1.0) for counted in self._counts
             ]
-        r, n = self.regularization, len(self.means_[0])
-        floor = 1e-12 * (float(self._whole.variance().max(initial=0.0)) or 1e-12)
+        r, spread = self.regularization, self._whole.variance()
+        floor = 1e-12 * np.where(spread > 0, spread, 1.0)
         self.covariances_ = np.stack(
-            [
-                (1 - r) * c + (r * np.trace(c) / n + floor) * np.eye(n)
-                for c in covariances
-            ]
+            [(1 - r) * c + np.diag(r * np.diagonal(c) + floor) for c in covariances]
         )
 
     def _log_likelihood(self, x: Array) -> Array:
