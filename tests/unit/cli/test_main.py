@@ -127,6 +127,7 @@ def test_messages_fit_the_terminal(
         raise DataError("table", expected="rows of equal length " * 8, got="others")
 
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr(sys.modules[__name__], "command", command, raising=False)
     monkeypatch.setitem(sys.modules, "stand_in", sys.modules[__name__])
     monkeypatch.setitem(COMMANDS, "warns", Entry("stand_in", "warns"))

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
 from deltarule.cli.outputs.output import echo, echo_json
 from deltarule.render.table import wrap
@@ -23,15 +23,11 @@ def columns() -> int:
     )
 
 
-def width(stream: TextIO | None = None) -> int | None:
-    """Return the width of tables: that of the terminal; None without a terminal.
-
-    Args:
-        stream: Where the text goes; standard output by default.
-    """
+def width() -> int | None:
+    """Return the width of tables: that of the terminal; None without a terminal."""
     return (
         shutil.get_terminal_size().columns
-        if (stream or sys.stdout).isatty() or "COLUMNS" in os.environ
+        if sys.stdout.isatty() or "COLUMNS" in os.environ
         else None
     )
 
@@ -49,7 +45,8 @@ def fitted(text: str, room: int | None) -> str:
 
 def echo_error(text: str) -> None:
     """Print a message to standard error, on a terminal with long lines wrapped."""
-    echo(fitted(text, width(sys.stderr)), err=True)
+    room = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    echo(fitted(text, room), err=True)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ Pair = tuple[Array, Array]  # high and low
 class DoubledSums:
     """Σ zzᵀ of rows z as pairs of floats.
 
-    >>> DoubledSums(2).added(np.array([[3.0, 0.0], [4.0, 1.0]])).triangle().round(6).tolist()
+    >>> rows = np.array([[3.0, 0.0], [4.0, 1.0]])
+    >>> DoubledSums(2).added(rows, np.ones(2)).triangle().round(6).tolist()
     [[5.0, 0.8], [0.0, 0.6]]
     """
 
