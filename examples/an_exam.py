@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import deltarule as dr
 from deltarule import nn
 
+Activation = Callable[[dr.Tensor], dr.Tensor]
 W, b, x, y = (
     dr.symbol(name, shape)
     for name, shape in [("W", (2, 3)), ("b", (2,)), ("x", (3,)), ("y", (2,))]
 )
 
 
-def loss(activation):
+def loss(activation: Activation) -> dr.Tensor:
     """Return half the squared error of a layer."""
     return 0.5 * ((activation(W @ x + b) - y) ** 2).sum()
 
