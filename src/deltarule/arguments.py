@@ -2,7 +2,7 @@
 
 Users may know parameters by their names in PyTorch, Keras or scikit-learn (``lr``, ``p``, ``kernel_regularizer``). A
 misspelt or unknown keyword, a missing or surplus argument raises ArgumentError with the parameters of the signature.
-Successful calls have no overhead.
+A successful call of a checked function costs one more call in Python, about 0.1 µs.
 """
 
 from __future__ import annotations

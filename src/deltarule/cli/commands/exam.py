@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ EXAMPLES = (
     "deltarule exam gradients --variants 30 --answers answers.csv  grade answers, write answers-grades.csv",
 )
 EXPECTED = "a topic, or FILE.py:NAME with a list of dr.Task"
-_UNREADABLE = 2  # the exit status if an answer could not be parsed
 
 
 @command_with("exam", *EXAMPLES)
@@ -124,7 +124,14 @@ def command(
             options.check_writable(path, name)
     found = exam(_source(topic), seed=seed, variants=variants, title=title)
     if answers is not None:
-        return _grade(found, answers, output, formulas, console)
+        return submissions.grade_file(
+            answers,
+            ("variant", "item", "answer"),
+            partial(_graded, found),
+            output=output,
+            formulas=formulas,
+            console=console,
+        )
     written = {}
     for path, text in (
         (latex, found.latex(answers=key, hints=hints, standalone=True)),
@@ -153,40 +160,12 @@ def _source(topic: str) -> Any:
     return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
-def _grade(
-    found: Exam, path: Path, output: Path | None, formulas: bool, console: Console
-) -> int:
-    """Grade the answers of a file and write the grades; return 2 if some cannot be parsed, else 0."""
-    target = output or path.with_name(f"{path.stem}-grades.csv")
-    options.check_writable(target, "--output")
-    given = submissions.read(path, ("variant", "item", "answer"))
-    grades = [_graded(found, row) for row in given.rows]
-    records = [grade.to_dict() for grade in grades]
-    submissions.write(target, given, records, formulas)
-    unreadable = sum(not grade.readable for grade in grades)
-    by_hand = sum(grade.mistake == "ungraded" for grade in grades)
-    correct = sum(grade.correct for grade in grades)
-    console.say(
-        f"{len(grades)} answers: {correct} correct, {unreadable} unreadable, {by_hand} for a person to grade"
-    )
-    console.say(f"wrote {shown(str(target))}", whole=True)
-    rows = [{**row, **record} for row, record in zip(given.rows, records, strict=True)]
-    console.finish(
-        {
-            "answers": rows,
-            "correct": correct,
-            "unreadable": unreadable,
-            "written": str(target),
-        }
-    )
-    return _UNREADABLE if unreadable else 0
-
-
-def _graded(found: Exam, row: Mapping[str, str]) -> ItemGrade:
-    """Grade one row; a row with an unknown variant or item is unreadable."""
+def _graded(found: Exam, row: Mapping[str, str]) -> dict[str, Any]:
+    """Return the grade of one row; a row with an unknown variant or item is unreadable."""
     text = row["variant"].strip()
     variant = int(text) if text.isdecimal() else 0
     try:
-        return found.grade(variant, row["item"], row["answer"])
+        return found.grade(variant, row["item"], row["answer"]).to_dict()
     except ArgumentError as error:
-        return ItemGrade(None, 0.0, False, False, "unreadable", str(error))
+        unread = ItemGrade(None, 0.0, False, False, "unreadable", str(error))
+        return unread.to_dict()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,6 @@ from deltarule.errors import ArgumentError
 from deltarule.explain.derivation.derivation import Layout
 from deltarule.explain.exam.marking import position
 from deltarule.tensor.explain import grade
-from deltarule.visible import shown
 
 EXAMPLES = (
     "deltarule grade network.py:loss W_1 'δ₁xᵀ'                       Unicode or ASCII mathematics",
@@ -26,7 +25,6 @@ EXAMPLES = (
     "deltarule grade network.py:loss W_1 'np.outer(delta_1, x)' --json  a Python expression",
     "deltarule grade network.py:loss W_1 --answers answers.csv        a file of answers, writes answers-grades.csv",
 )
-_UNREADABLE = 2  # the exit status if an answer could not be parsed
 
 
 @command_with("grade", *EXAMPLES, context_settings={"ignore_unknown_options": True})
@@ -86,7 +84,14 @@ def command(
     if answers is not None:
         if answer is not None:
             raise click.UsageError("Give ANSWER or --answers, not both.")
-        return _grade_all(graded, variable, answers, output, formulas, console)
+        return submissions.grade_file(
+            answers,
+            ("answer",) if variable is not None else ("variable", "answer"),
+            lambda row: graded(row.get("variable") or variable or "", row["answer"]),
+            output=output,
+            formulas=formulas,
+            console=console,
+        )
     if variable is None or answer is None:
         raise click.UsageError("Give VARIABLE and ANSWER, or --answers.")
     record = graded(variable, answer)
@@ -101,7 +106,11 @@ def command(
 
 
 def _status(record: Mapping[str, Any]) -> int:
-    return (0 if record["correct"] else 1) if record["readable"] else _UNREADABLE
+    return (
+        (0 if record["correct"] else 1)
+        if record["readable"]
+        else submissions.UNREADABLE
+    )
 
 
 def _record(
@@ -136,44 +145,3 @@ def _record(
         if understood is None
         else {"text": str(understood), "latex": understood.latex()},
     }
-
-
-def _grade_all(
-    graded: Callable[[str, str], dict[str, Any]],
-    variable: str | None,
-    path: Path,
-    output: Path | None,
-    formulas: bool,
-    console: Console,
-) -> int:
-    """Grade the answers of a CSV file and write them with their grades."""
-    target = output or path.with_name(f"{path.stem}-grades.csv")
-    options.check_writable(target, "--output")
-    required = ("answer",) if variable is not None else ("variable", "answer")
-    given = submissions.read(path, required)
-    records = [
-        graded(row.get("variable") or variable or "", row["answer"])
-        for row in given.rows
-    ]
-    flat = [
-        {
-            name: record.get(name)
-            for name in ("correct", "readable", "mistake", "message", "position")
-        }
-        for record in records
-    ]
-    submissions.write(target, given, flat, formulas)
-    correct = sum(record["correct"] for record in records)
-    unreadable = sum(not record["readable"] for record in records)
-    console.say(f"{len(records)} answers: {correct} correct, {unreadable} unreadable")
-    console.say(f"wrote {shown(str(target))}", whole=True)
-    rows = [{**row, **record} for row, record in zip(given.rows, records, strict=True)]
-    console.finish(
-        {
-            "answers": rows,
-            "correct": correct,
-            "unreadable": unreadable,
-            "written": str(target),
-        }
-    )
-    return _UNREADABLE if unreadable else 0
