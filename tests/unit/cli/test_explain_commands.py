@@ -255,3 +255,33 @@ def test_grade_tells_unreadable_answers_from_wrong_ones(place, tmp_path, capsys)
 def test_wrong_files_of_answers_are_one_clear_line(place, arguments, words, capsys):
     assert main([part.format(place=place) for part in arguments]) not in (0, None)
     assert words in capsys.readouterr().err
+
+
+def test_an_unknown_variable_in_a_row_does_not_lose_the_other_grades(
+    place, tmp_path, capsys
+):
+    answers, output = tmp_path / "answers.csv", tmp_path / "new" / "grades.csv"
+    answers.write_text("variable;answer\nW_9;x\nW_1;δ₁xᵀ\n", encoding="utf-8")
+    words = ["grade", f"{place}:problem", "--answers", str(answers)]
+    assert main([*words, "--output", str(output)]) == 2
+    assert "2 answers: 1 correct, 1 unreadable" in capsys.readouterr().out
+    header, unknown, right = output.read_text(encoding="utf-8").splitlines()[:3]
+    assert header == (
+        "variable,answer,correct,readable,mistake,message,understood,position"
+    )
+    assert unknown.startswith("W_9,x,False,False") and right.startswith(
+        "W_1,δ₁xᵀ,True,True,equal"
+    )
+
+
+def test_an_export_creates_its_folder_or_says_why_not(tmp_path, capsys):
+    target = tmp_path / "new" / "quiz.xml"
+    assert main(["exam", "shapes", "--export", "moodle", str(target)]) == 0
+    assert target.read_text(encoding="utf-8").startswith("<?xml")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    capsys.readouterr()
+    blocked = str(tmp_path / "file" / "quiz.xml")
+    assert main(["exam", "shapes", "--export", "moodle", blocked]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: ") and "Traceback" not in message
+    assert ".part" not in message

@@ -77,6 +77,8 @@ def command(
     """
     console = Console(as_json)
     found = problem.load(place, None)
+    if variable is not None:
+        found.variable(variable, "variable")
 
     def graded(wrt: str, text: str) -> dict[str, Any]:
         return _record(found, wrt, text, cast(Any, layout), language)
@@ -117,8 +119,8 @@ def _record(
     found: problem.Problem, variable: str, answer: str, layout: Layout, language: str
 ) -> dict[str, Any]:
     """Return the grade of an answer, or where it cannot be parsed."""
-    wrt = found.variable(variable, "variable")
     try:
+        wrt = found.variable(variable, "variable")
         result = grade(
             found.loss,
             wrt,

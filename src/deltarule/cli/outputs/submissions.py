@@ -13,7 +13,7 @@ from deltarule.cli import options
 from deltarule.cli.outputs.answers import harmless
 from deltarule.cli.outputs.console import Console
 from deltarule.errors import ArgumentError, DataError
-from deltarule.files import write_atomically
+from deltarule.train.checkpoint import write_atomically
 from deltarule.visible import shown
 
 UNREADABLE = 2  # the exit status if an answer cannot be parsed

@@ -133,13 +133,13 @@ class Exam:
 
         Args:
             format: "moodle", "gift", "qti" or "canvas".
-            path: The file to write.
+            path: The file to write; its folder is created.
 
         Returns:
             The path.
 
         Raises:
-            ArgumentError: an unknown format.
+            ArgumentError: an unknown format, or a file that cannot be written.
 
         >>> from deltarule.optim.exam import exam
         >>> import tempfile
@@ -152,7 +152,17 @@ class Exam:
                 "exam export", expected=f"one of {', '.join(FORMATS)}", got=repr(format)
             )
         target = Path(path)
-        write_atomically(target, FORMATS[format](self.title, self.sheets))
+        content = FORMATS[format](self.title, self.sheets)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, content)
+        except OSError as error:
+            raise ArgumentError(
+                f"exam export {target}",
+                expected="a place to write to",
+                got=str(error),
+                hint="Choose another path, or make room.",
+            ) from error
         return target
 
     def item(self, variant: int, item: str) -> Item:
