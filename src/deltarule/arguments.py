@@ -83,8 +83,8 @@ def former_attribute(made: Any, name: str) -> Any:
     current = _current_name(name, vars(made))
     if current is None:
         raise AttributeError(f"{type(made).__name__} has no attribute {name!r}")
-    told = f"{type(made).__name__}.{name} is now {current}"
-    warnings.warn(told, DeprecationWarning, stacklevel=3)
+    message = f"{type(made).__name__}.{name} is now {current}"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
     return vars(made)[current]
 
 
@@ -99,8 +99,10 @@ def _renamed(
     former = [name for name in kwargs if name not in current]
     if not former:
         return None
-    told = ", ".join(f"{name}= is now {_current_name(name, names)}=" for name in former)
-    warnings.warn(f"{where}: {told}", DeprecationWarning, stacklevel=3)
+    changes = ", ".join(
+        f"{name}= is now {_current_name(name, names)}=" for name in former
+    )
+    warnings.warn(f"{where}: {changes}", DeprecationWarning, stacklevel=3)
     return current
 
 
@@ -125,11 +127,11 @@ def unfitting(
     try:
         signature.bind(*args, **kwargs)
     except TypeError:
-        return _told(signature, where, args, kwargs)
+        return _signature_error(signature, where, args, kwargs)
     return None
 
 
-def _told(
+def _signature_error(
     signature: inspect.Signature,
     where: str,
     args: Sequence[Any],
@@ -186,39 +188,39 @@ def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """
 
     @functools.wraps(function)
-    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+    def checked_call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except TypeError:
             current = _renamed(function, function.__name__, kwargs)
             if current is not None:
-                return told(*args, **current)
+                return checked_call(*args, **current)
             wrong = unfitting(function, function.__name__, args, kwargs)
             if wrong is None:
                 raise
         raise wrong
 
-    return told
+    return checked_call
 
 
 def _names_arguments_of_constructor(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return an ``__init__`` or ``__new__`` that raises ArgumentError for arguments that it does not accept."""
 
     @functools.wraps(function)
-    def told(made: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def checked_call(made: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
             return function(made, *args, **kwargs)
         except TypeError:
             where = (made if isinstance(made, type) else type(made)).__name__
             current = _renamed(function, where, kwargs)
             if current is not None:
-                return told(made, *args, **current)
+                return checked_call(made, *args, **current)
             wrong = unfitting(functools.partial(function, made), where, args, kwargs)
             if wrong is None:
                 raise
         raise wrong
 
-    return told
+    return checked_call
 
 
 def check_calls(module: str) -> None:
@@ -271,7 +273,7 @@ class NamedArguments(ABCMeta):
         """Construct an instance."""
         # object() accepts any arguments if there is a __new__
         if (args or kwargs) and _constructor(cls) is _nothing:
-            raise _told(
+            raise _signature_error(
                 inspect.signature(_nothing), cls.__name__, (None, *args), kwargs
             )
         try:
