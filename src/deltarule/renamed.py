@@ -49,7 +49,7 @@ _MOVED: Final = {
         "network_checks=checks architectures autoencoder custom stream "
         "snapshots pickling"
     ),
-    "nn": ("account=layer_cost save=saving"),
+    "nn": ("account=layer_cost save=saving drawing=parallel_random"),
     "nn.layers": (
         "activation pieces=hard_activations attention containers convolution "
         "transposed=transposed_convolution corruption embedding global_pooling "

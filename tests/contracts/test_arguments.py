@@ -22,6 +22,7 @@ from deltarule.data import augment
 from deltarule.errors import ArgumentError
 from deltarule.nn import init, saving
 from deltarule.synonyms import SYNONYMS
+from deltarule.tensor import convolution
 from support.public import public_callables
 
 ROOMS: list[ModuleType] = [nn, optim, losses, train, augment, generative, init]
@@ -903,6 +904,9 @@ class Mine(nn.Module):
 def test_functions_take_names_of_an_earlier_release_too() -> None:
     with pytest.warns(DeprecationWarning, match="slope= is now negative_slope="):
         assert nn.leaky_relu([-1.0], slope=0.5).tolist() == [-0.5]
+    for pool in (convolution.average_pool, convolution.max_pool):
+        with pytest.warns(DeprecationWarning, match="window= is now kernel_size="):
+            assert pool([[[2.0], [2.0]]], window=2).tolist() == [[[2.0]]]
     with pytest.warns(DeprecationWarning, match="n_inputs= is now in_features="):
         generative.convolutional_decoder((8, 8, 1), (4,), n_inputs=2)
 

@@ -124,6 +124,14 @@ def test_renamed_classes_are_found_in_modules_that_moved(module: str) -> None:
         ("deltarule.nn.summary", "Summary", "deltarule.nn.summary.summary.Summary"),
         ("deltarule.optim", "Averaged", "deltarule.optim.EMA"),
         ("deltarule.report", "Run", "deltarule.report.RunReport"),
+        *(
+            (
+                "deltarule.tensor.functional",
+                name,
+                f"deltarule.tensor.convolution.{name}",
+            )
+            for name in ("average_pool", "convolve", "max_pool")
+        ),
     ],
 )
 def test_former_names_of_attributes_are_found_with_a_warning(

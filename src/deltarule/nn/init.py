@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from deltarule.arguments import NamedArguments, check_calls
 from deltarule.errors import ArgumentError
-from deltarule.nn.drawing import PARALLEL_SIZE, fill, idle_cores
+from deltarule.nn.parallel_random import PARALLEL_SIZE, fill, idle_cores
 
 __all__ = [
     "Constant",

@@ -55,11 +55,15 @@ def convolve(
 
 
 def _pool(
-    make: Callable[..., Node], x: TensorLike, window: Any, stride: Any, padding: Any
+    make: Callable[..., Node],
+    x: TensorLike,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
 ) -> Tensor:
     node = build.as_node(operand(x))
     rank = node.rank - 2
-    sizes = shapes.spatial_tuple(window, rank, "window", minimum=1)
+    sizes = shapes.spatial_tuple(kernel_size, rank, "kernel_size", minimum=1)
     steps = (
         sizes
         if stride is None
@@ -71,7 +75,7 @@ def _pool(
 
 def max_pool(
     x: TensorLike,
-    window: int | Sequence[int],
+    kernel_size: int | Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
 ) -> Tensor:
@@ -79,19 +83,19 @@ def max_pool(
 
     Args:
         x: Inputs, shape (N, *spatial, C).
-        window: Size of the window, for all spatial axes or for each.
+        kernel_size: Size of the window, for all spatial axes or for each.
         stride: Step of the window; by default its size.
         padding: Elements added on both sides, which are never the maximum.
 
     >>> max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2).tolist()
     [[[3.0], [2.0]]]
     """
-    return _pool(f.max_pool, x, window, stride, padding)
+    return _pool(f.max_pool, x, kernel_size, stride, padding)
 
 
 def average_pool(
     x: TensorLike,
-    window: int | Sequence[int],
+    kernel_size: int | Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
 ) -> Tensor:
@@ -99,14 +103,14 @@ def average_pool(
 
     Args:
         x: Inputs, shape (N, *spatial, C).
-        window: Size of the window, for all spatial axes or for each.
+        kernel_size: Size of the window, for all spatial axes or for each.
         stride: Step of the window; by default its size.
         padding: Zeros added on both sides.
 
     >>> average_pool([[[1.0], [3.0], [2.0], [0.0]]], 2).tolist()
     [[[2.0], [1.0]]]
     """
-    return _pool(f.average_pool, x, window, stride, padding)
+    return _pool(f.average_pool, x, kernel_size, stride, padding)
 
 
 check_calls(__name__)

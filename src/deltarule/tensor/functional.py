@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deltarule import dtypes, shapes
 from deltarule.arguments import check_calls
@@ -13,6 +13,7 @@ from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.functions.losses import one_hot as one_hot_node
 from deltarule.graph.node import Node
+from deltarule.renamed import former_names
 from deltarule.shapes import sizes
 from deltarule.tensor import activations
 from deltarule.tensor.activations import *  # noqa: F403  # each is listed where it is defined
@@ -386,3 +387,12 @@ def binary_cross_entropy(logits: TensorLike, targets: TensorLike) -> Tensor:
 
 
 check_calls(__name__)
+
+if not TYPE_CHECKING:
+    __getattr__ = former_names(
+        __name__,
+        {
+            name: f"deltarule.tensor.convolution:{name}"
+            for name in ("average_pool", "convolve", "max_pool")
+        },
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deltarule.nn import drawing, init
+from deltarule.nn import init, parallel_random
 
 
 def _drawn(n, threads, normal, dtype="float64"):
@@ -17,7 +17,7 @@ def _drawn(n, threads, normal, dtype="float64"):
         (source.standard_normal if normal else source.random)(out=block)
 
     made = np.empty(n, dtype)
-    drawing.fill(made, random, draw, threads)
+    parallel_random.fill(made, random, draw, threads)
     return made, random
 
 
@@ -25,7 +25,7 @@ def _drawn(n, threads, normal, dtype="float64"):
 @pytest.mark.parametrize("chunk", [5, 64, 1000])
 @pytest.mark.parametrize("threads", [2, 3, 7])
 def test_threads_change_no_bit(monkeypatch, normal, chunk, threads):
-    monkeypatch.setattr(drawing, "_CHUNK_WORDS", chunk)
+    monkeypatch.setattr(parallel_random, "_CHUNK_WORDS", chunk)
     for n in (0, 1, 9999, 10_000):
         random = init.generator(3, "w")
         random.random(7)
@@ -42,24 +42,26 @@ def test_threads_change_no_bit(monkeypatch, normal, chunk, threads):
 
 
 def test_full_chunks_in_a_narrower_type():
-    n = 5 * drawing._CHUNK_WORDS
+    n = 5 * parallel_random._CHUNK_WORDS
     made, _ = _drawn(n, 2, normal=True, dtype="float32")
     alone, _ = _drawn(n, 1, normal=True, dtype="float32")
     np.testing.assert_array_equal(made, alone)
 
 
 def test_what_a_rule_raises_is_raised_from_the_threads(monkeypatch):
-    monkeypatch.setattr(drawing, "_CHUNK_WORDS", 10)
+    monkeypatch.setattr(parallel_random, "_CHUNK_WORDS", 10)
 
     def draw(block, source):
         raise MemoryError("too many numbers")
 
     with pytest.raises(MemoryError, match="too many numbers"):
-        drawing.fill(np.empty(1000), init.generator(0, "w"), draw, 3)
+        parallel_random.fill(np.empty(1000), init.generator(0, "w"), draw, 3)
 
 
 def test_generators_of_other_kinds_are_drawn_from_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(drawing, "_CHUNK_WORDS", 10)
+    monkeypatch.setattr(parallel_random, "_CHUNK_WORDS", 10)
     random, made = np.random.default_rng(5), np.empty(1000)
-    drawing.fill(made, random, lambda block, source: source.random(out=block), 3)
+    parallel_random.fill(
+        made, random, lambda block, source: source.random(out=block), 3
+    )
     np.testing.assert_array_equal(made, np.random.default_rng(5).random(1000))
