@@ -20,7 +20,7 @@ from deltarule.explain.derivation.derivation import Detail, Layout
 from deltarule.explain.explanation import Derivation
 from deltarule.explain.explanation import derive as derive_nodes
 from deltarule.explain.grading import grading
-from deltarule.explain.grading.grading import Grade
+from deltarule.explain.grading.verdict import Grade
 from deltarule.explain.proof.domains import Domain
 from deltarule.explain.proof.proof import Draw
 from deltarule.graph.node import Node

@@ -1,0 +1,36 @@
+"""The verdict on an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from deltarule.explain.reading.understood import Understood
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The verdict on an answer.
+
+    ``mistake`` is "equal" or one of: "sign", "factor", "mean", "transposed", "transpose", "order", "activation",
+    "path", "term", "axis", "shape", "unknown". ``line`` is the first line of the derivation at which it departs.
+    ``understood`` is the answer as it was read, typeset; None for a function of arrays.
+    """
+
+    correct: bool
+    mistake: str
+    line: int | None
+    message: str
+    understood: Understood | None = None
+
+    def __bool__(self) -> bool:
+        return self.correct
+
+    def __str__(self) -> str:
+        return f"{'✓' if self.correct else '✗'}  {self.message}"
+
+    def _repr_html_(self) -> str:
+        sign = "✓" if self.correct else "✗"
+        read_as = "" if self.understood is None else self.understood.mathml()
+        message = escape(self.message).replace("\n", "<br>")
+        return f"<p>{sign} {message}</p>" + (read_as and f"<p>read as {read_as}</p>")
