@@ -90,6 +90,7 @@ if TYPE_CHECKING:  # imported lazily below
         derive_slices,
     )
     from deltarule.tensor.explain import derive, grade
+    from deltarule.tensor.graded_derivations import grade_derivation
 
 # Subpackages that are imported on first use, so that ``import deltarule`` is fast.
 _ROOMS = {
@@ -114,6 +115,7 @@ _LATE = (
     {
         "Task": "optim.exam",
         "exam": "optim.exam",
+        "grade_derivation": "tensor.graded_derivations",
         "load": "nn.saving",
         "optimizer_steps": "optim.explanation",
     }
@@ -152,6 +154,7 @@ __all__ = [
     "generative",
     "grad",
     "grade",
+    "grade_derivation",
     "hessian",
     "hvp",
     "interop",

@@ -26,6 +26,7 @@ ROOMS = [
 LATE = [
     "derive",
     "grade",
+    "grade_derivation",
     "exam",
     "Task",
     "load",

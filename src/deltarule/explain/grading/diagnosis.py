@@ -108,7 +108,7 @@ class Diagnosis:
             if s.node not in self._derived.wrt and s.node.rank >= 2
         }
         sizes = {size_ for size_ in sample.first_sizes(data) if size_ > 1}
-        if ratio == 0:
+        if abs(ratio) < EQUAL:
             return Grade(False, "factor", line, f"{head} Your answer is 0.")
         if abs(ratio + 1) < EQUAL:
             return Grade(False, "sign", line, f"{head} The sign is wrong.")

@@ -52,20 +52,33 @@ def grade(
     Raises:
         ArgumentError: an answer that cannot be read; the message shows the place and what was expected.
     """
+    derived, steps = derivations(loss, [wrt], names, parameters, layout)
+    return _Grader(derived, steps, wrt, layout, evaluate, draw).grade(answer, language)
+
+
+def derivations(
+    loss: Node,
+    wrt: Sequence[Node],
+    names: Mapping[Node, str] | None,
+    parameters: Sequence[Node] | None,
+    layout: Layout,
+) -> tuple[Derived, Derived]:
+    """Return the derivations with every line and with the usual ones, whose names answers may use.
+
+    Raises:
+        ArgumentError: an unknown layout.
+    """
     if layout not in {"denominator", "numerator"}:
         raise ArgumentError(
             "grade layout", expected='"denominator" or "numerator"', got=repr(layout)
         )
-    variables = list(
-        dict.fromkeys(
-            [wrt, *(parameters if parameters is not None else likely_parameters(loss))]
-        )
-    )
+    others = parameters if parameters is not None else likely_parameters(loss)
+    variables = list(dict.fromkeys([*wrt, *others]))
     ordered = [node for node in inputs([loss]) if node in variables]
     ordered += [node for node in variables if node not in ordered]
-    derived = Deriver(loss, ordered, names or {}, "denominator", "every").derive()
+    every = Deriver(loss, ordered, names or {}, "denominator", "every").derive()
     steps = Deriver(loss, ordered, names or {}, "denominator", "steps").derive()
-    return _Grader(derived, steps, wrt, layout, evaluate, draw).grade(answer, language)
+    return every, steps
 
 
 def likely_parameters(loss: Node) -> list[Node]:

@@ -63,7 +63,7 @@ def mistakes(
     lines: Sequence[Line], wanted: Line, forward: Sequence[Line] = ()
 ) -> Iterator[Mistake]:
     """Yield the wrong gradients that one mistake in one line leads to, then those of a missing path and another."""
-    needed = _needed(lines, wanted)
+    needed = needed_lines(lines, wanted)
     found = [(line, spoiled) for line in needed for spoiled in _spoiled(line, forward)]
     for line, spoiled in found:
         yield from _carried(
@@ -170,7 +170,7 @@ def chain(
     return result
 
 
-def _needed(lines: Sequence[Line], wanted: Line) -> list[Line]:
+def needed_lines(lines: Sequence[Line], wanted: Line) -> list[Line]:
     """Return the lines that lead to a wanted one, in order, itself last."""
     by_alias = {line.alias: line for line in lines if line.alias is not None}
     found: dict[int, Line] = {wanted.number: wanted}

@@ -79,6 +79,13 @@ def read_python(text: str, vocabulary: Vocabulary, dtype: DType) -> Reading:
         ArgumentError: a name or construction that is not understood, with its line and column.
         ShapeError: arrays that do not fit together.
     """
+    reading = read_array(text, vocabulary, dtype)
+    node = reading.node
+    return Reading(build.reshape(node, matrix_shape(node.shape)), reading.formula)
+
+
+def read_array(text: str, vocabulary: Vocabulary, dtype: DType) -> Reading:
+    """Read Python as ``read_python`` does, with the shape that the array has in Python."""
     check_extent(text)
     try:
         tree = ast.parse(text.strip())
@@ -104,10 +111,7 @@ def read_python(text: str, vocabulary: Vocabulary, dtype: DType) -> Reading:
     )
     if not node.shape and not isinstance(value, Node):
         node = build.cast(build.constant(float(value)), dtype)
-    return Reading(
-        build.reshape(node, matrix_shape(node.shape)),
-        written_python(tree.body, builder.shapes),
-    )
+    return Reading(node, written_python(tree.body, builder.shapes))
 
 
 class _Builder:

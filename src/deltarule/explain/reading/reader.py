@@ -18,7 +18,7 @@ from deltarule.explain.formula.term import Symbol, is_number
 from deltarule.explain.reading import tokens as lexer
 from deltarule.explain.reading.evaluation import Evaluation
 from deltarule.explain.reading.grammar import parse_tokens
-from deltarule.explain.reading.syntax import index_letters
+from deltarule.explain.reading.syntax import Expression, index_letters
 from deltarule.explain.reading.tokens import Token, tokenize
 from deltarule.explain.reading.values import Value, sized_identity, squeezed
 from deltarule.explain.reading.vocabulary import Vocabulary
@@ -47,10 +47,11 @@ _INTRODUCTIONS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """A formula that was read: its graph, and how it was understood."""
+    """A formula that was read: its graph, how it was understood, and its syntax tree (None for Python)."""
 
     node: Node
     formula: Formula
+    tree: Expression | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def read(
         ShapeError: a product or sum of sizes that do not fit.
     """
     vocabulary = known if isinstance(known, Vocabulary) else Vocabulary(known)
-    tokens = _with_sums(text, tokenize(text), vocabulary)
+    tokens = formula_tokens(text, vocabulary)
     statements = _statements(text, tokens, vocabulary)
     definitions = (
         [s for s in statements[:-1] if s.defines] if len(statements) > 1 else []
@@ -112,6 +113,11 @@ def read(
     if not formulas:
         return result
     return Reading(result.node, m.join([result.formula, *formulas], m.Text("; ")))
+
+
+def formula_tokens(text: str, vocabulary: Vocabulary) -> list[Token]:
+    """Return the tokens of a formula, an ``end`` token last; a known Σ is a name and not the sign of a sum."""
+    return _with_sums(text, tokenize(text), vocabulary)
 
 
 def _with_sums(
@@ -193,11 +199,11 @@ def _statement(tokens: Sequence[Token]) -> _Statement:
         if token.text == "=" and depth == 0:
             place = i
     left, right = tuple(tokens[: max(place, 0)]), tuple(tokens[place + 1 :])
-    return _Statement(left, right, _defined(left))
+    return _Statement(left, right, defined_name(left))
 
 
-def _defined(left: Sequence[Token]) -> str:
-    """Return the name that stands alone on the left, or ""."""
+def defined_name(left: Sequence[Token]) -> str:
+    """Return the name that stands alone on the left of an equation, or ""."""
     if not left or left[0].kind != "word":
         return ""
     if any(t.kind == "sign" and t.text not in set("_^{}[]()'") for t in left):
@@ -221,14 +227,33 @@ def _evaluated(
     dtype: DType,
     like: Shape | None,
 ) -> Reading:
-    right = statement.right
+    return read_side(
+        text, statement.right, vocabulary, dtype, like, left=statement.left
+    )
+
+
+def read_side(
+    text: str,
+    right: Sequence[Token],
+    vocabulary: Vocabulary,
+    dtype: DType,
+    like: Shape | None = None,
+    *,
+    left: Sequence[Token] = (),
+) -> Reading:
+    """Read one side of an equation; ``left`` is the side that gives the order of its free indices.
+
+    Raises:
+        ArgumentError: the tokens are no formula.
+        ShapeError: a product or sum of sizes that do not fit.
+    """
     if not right:
-        at = statement.left[-1].end if statement.left else 0
+        at = left[-1].end if left else 0
         lexer.fail(text, at, "a formula after =", "the end")
     end = Token("end", "", right[-1].end, right[-1].end)
     tree = parse_tokens(text, [*right, end], vocabulary)
     used = frozenset(index_letters(tree))
-    order = _free_order(statement.left, used)
+    order = _free_order(left, used)
     sizes: dict[str, Size] = dict(zip(order, like or (), strict=False))
     for _ in range(3):
         evaluation = Evaluation(vocabulary, dtype, sizes, used)
@@ -240,7 +265,8 @@ def _evaluated(
         raise ArgumentError(
             "formula", expected=f"an array with the index {names}", got="none"
         )
-    return Reading(_fitted(value, order, like), written(tree, evaluation.readings))
+    formula = written(tree, evaluation.readings)
+    return Reading(_fitted(value, order, like), formula, tree)
 
 
 def _free_order(left: Sequence[Token], used: frozenset[str]) -> list[str]:

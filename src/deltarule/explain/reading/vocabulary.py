@@ -54,7 +54,7 @@ def vocabulary(*derivations: Derived, layout: Layout = "denominator") -> Vocabul
     for derived in derivations:
         for line in derived.backward:
             cotangents.setdefault(line.value, line.node)
-            own = _derivative(derived, line, layout)
+            own = derivative_symbol(derived, line, layout)
             if own.node is not line.value:
                 rows[own.node] = line.value
             if not line.wanted:
@@ -89,7 +89,8 @@ def _signal(line: Line) -> Symbol:
     return Symbol(line.name, matrix_shape(line.node.shape), line.node)
 
 
-def _derivative(derived: Derived, line: Line, layout: Layout) -> Symbol:
+def derivative_symbol(derived: Derived, line: Line, layout: Layout) -> Symbol:
+    """Return the derivative of a line of the backward pass as a matrix, in numerator layout a transposed one."""
     name = f"d{derived.loss_name}/d{line.name}"
     node = build.reshape(line.value, matrix_shape(line.value.shape))
     if layout == "numerator" and node.rank == 2:

@@ -1,0 +1,1 @@
+"""A whole derivation that a person typed, graded line by line."""
