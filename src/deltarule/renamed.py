@@ -49,7 +49,9 @@ _MOVED: Final = {
         "network_checks=checks architectures autoencoder custom stream "
         "snapshots pickling"
     ),
-    "nn": ("account=layer_cost save=saving drawing=parallel_random"),
+    "nn": (
+        "account=layer_cost save=saving drawing=parallel_random folding=layer_fusion"
+    ),
     "nn.layers": (
         "activation pieces=hard_activations attention containers convolution "
         "transposed=transposed_convolution corruption embedding global_pooling "
@@ -88,10 +90,11 @@ def _new_names() -> dict[str, str]:
 
 NEW_NAMES: Final = _new_names()
 
-# Module → its classes that pickles may hold under another name: old name → new name.
+# Module → its classes (which pickles may name) and functions with former names: old name → new name.
 RENAMED_CLASSES: Final[Mapping[str, Mapping[str, str]]] = {
     "deltarule.nn.module.tree": {"Own": "ModuleState", "Declared": "ParameterSpec"},
     "deltarule.nn.layer_cost": {"Account": "LayerCost"},
+    "deltarule.nn.layer_fusion": {"fold": "fuse_layers"},
 }
 
 

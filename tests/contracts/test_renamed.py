@@ -113,6 +113,8 @@ def test_renamed_classes_are_found_in_modules_that_moved(module: str) -> None:
     ("module", "former", "current"),
     [
         ("deltarule.nn", "save", "deltarule.nn.saving"),
+        ("deltarule.nn", "fold", "deltarule.nn.fuse_layers"),
+        ("deltarule.nn", "Trace", "deltarule.nn.ForwardPass"),
         ("deltarule.nn", "Sign", "deltarule.nn.BipolarStep"),
         ("deltarule.nn", "sign", "deltarule.nn.bipolar_step"),
         (
@@ -154,6 +156,15 @@ def test_a_former_name_of_a_method_is_called_with_a_warning() -> None:
     with pytest.warns(DeprecationWarning, match="Linear.account is now layer_cost"):
         cost = nn.Linear(3, 2).account((3,), (2,))
     assert cost == nn.Linear(3, 2).layer_cost((3,), (2,))
+
+
+def test_former_names_of_methods_that_return_records() -> None:
+    layer, network = nn.Linear(3, 2), nn.P(2, 1)
+    with pytest.warns(DeprecationWarning, match="Linear.source is now source_code"):
+        assert layer.source((3,)) == layer.source_code((3,))
+    with pytest.warns(DeprecationWarning, match="GeneralNetwork.trace is now forward"):
+        passed = network.trace([1.0, 2.0])
+    assert passed.output.tolist() == network([1.0, 2.0]).tolist()
 
 
 def test_a_former_name_of_a_method_may_be_overridden() -> None:

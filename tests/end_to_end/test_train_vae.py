@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import deltarule as dr
-from deltarule.cli.inputs import source
+from deltarule.cli.inputs import data_source
 from deltarule.cli.main import main
 
 
@@ -78,7 +78,7 @@ def test_answer_is_that_of_the_written_model(
     model = dr.load("digits.dr")
     assert isinstance(model, dr.generative.VAE) and model.latent_size == 3
     data = dr.data.load("digits")
-    images = data.inputs[source.divide(data, 4).test]
+    images = data.inputs[data_source.divide(data, 4).test]
     elbo, _ = model.elbo(images, 500)
     assert found["test_elbo"] == pytest.approx(elbo.mean(), rel=1e-6)
     shown = dr.train.predict(model, images)

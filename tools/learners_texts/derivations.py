@@ -9,7 +9,7 @@ from deltarule import dtypes
 from deltarule.explain.results.identities import Identity, IdentityStep
 from deltarule.graph import build
 from deltarule.graph.node import Node
-from deltarule.tensor.explain import random_source, run
+from deltarule.tensor.explain import run, value_sampler
 
 
 def vectors() -> tuple[dr.Tensor, dr.Tensor, dr.Tensor]:
@@ -42,5 +42,5 @@ def result(
         names,
         tuple(IdentityStep(*step) for step in steps),
         run,
-        random_source(0),
+        value_sampler(0),
     )

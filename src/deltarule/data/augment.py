@@ -435,7 +435,7 @@ class Compose(Augmentation):
         return np.asarray(images)
 
     def change(self, images: Array, draws: Draws) -> Array:
-        """Return images changed by all steps with one source of random numbers."""
+        """Return images changed by all steps with one random number generator."""
         for step in self.steps:
             images = step.change(images, draws)
         return images

@@ -110,7 +110,7 @@ class Derivation:
         if run is None or rng is None:
             raise ArgumentError(
                 "check",
-                expected="an evaluator and a source of random values",
+                expected="an evaluator and a sampler of random values",
                 got="none",
             )
         layout = self.derived.layout

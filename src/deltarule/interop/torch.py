@@ -34,7 +34,7 @@ from deltarule import nn
 from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.flags import checks_flags
-from deltarule.interop.layouts import Layouts
+from deltarule.interop.image_inputs import ImageInputs
 from deltarule.nn.layers.convolution import Convolution
 from deltarule.nn.layers.group_normalisation import GroupedNormalisation
 from deltarule.nn.layers.recurrent import RecurrentCell, RecurrentLayer
@@ -332,7 +332,7 @@ def _entries(
     model: nn.Module, input_shape: Sequence[int] | None, names: Mapping[str, str]
 ) -> list[_Entry]:
     """Return the entries of all parameters and running statistics of a model, each once."""
-    layouts = Layouts(model, input_shape)
+    images = ImageInputs(model, input_shape)
     unused = set(names)
     seen: set[int] = set()
     entries = []
@@ -352,7 +352,7 @@ def _entries(
                 f"{theirs}.{table.get(name, name)}" if theirs else table.get(name, name)
             )
             entries.append(
-                _Entry(called, item, *_conversions(module, name, item, layouts))
+                _Entry(called, item, *_conversions(module, name, item, images))
             )
     if unused:
         known = ", ".join(path for path, _ in model.named_modules() if path)
@@ -382,17 +382,17 @@ def _walk(
 
 
 def _conversions(
-    module: nn.Module, name: str, item: Tensor, layouts: Layouts
+    module: nn.Module, name: str, item: Tensor, images: ImageInputs
 ) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """Return the conversions of an array to PyTorch's layout and back."""
     if isinstance(module, (Convolution, TransposedConvolution)) and name == "weight":
         return lambda a: np.moveaxis(a, -1, 1), lambda a: np.moveaxis(a, 1, -1)
-    if isinstance(module, nn.LayerNorm) and item.ndim > 1 and layouts.is_image(module):
+    if isinstance(module, nn.LayerNorm) and item.ndim > 1 and images.is_image(module):
         return lambda a: np.moveaxis(a, -1, 0), lambda a: np.moveaxis(a, 0, -1)
     by_feature = (
         isinstance(module, (nn.Linear, nn.Maxout)) and name == "weight"
     ) or isinstance(module, (nn.BatchNorm, nn.LayerNorm, nn.PReLU))
-    flat = layouts.flattened(module)
+    flat = images.flattened_shape(module)
     if flat is None or not by_feature or item.shape[-1] != int(np.prod(flat)):
         return _same, _same
     *sizes, channels = flat

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from deltarule.graph.node import Node
 from deltarule.graph.op import ELEMENTWISE, Op
 from deltarule.lower.index import Index, Lookup, flatten
-from deltarule.lower.layout import Layout
 from deltarule.lower.loops import (
     Apply,
     Buffer,
@@ -21,6 +20,7 @@ from deltarule.lower.loops import (
     Random,
     zero,
 )
+from deltarule.lower.memory_layout import MemoryLayout
 from deltarule.lower.views import (
     REMATERIALIZED,
     VIEWS,
@@ -47,7 +47,7 @@ class ElementExpressions:
     def __init__(
         self,
         buffers: Mapping[Node, Buffer],
-        layouts: Mapping[Node, Layout],
+        layouts: Mapping[Node, MemoryLayout],
         computed: frozenset[Node] = frozenset(),
         results: Mapping[Node, Expr] | None = None,
     ) -> None:

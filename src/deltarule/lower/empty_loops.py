@@ -8,7 +8,6 @@ from math import inf
 
 from deltarule.dtypes import DType
 from deltarule.lower.index import flatten
-from deltarule.lower.layout import RowMajor
 from deltarule.lower.loops import (
     Contraction,
     Expr,
@@ -23,6 +22,7 @@ from deltarule.lower.loops import (
     subexpressions,
     zero,
 )
+from deltarule.lower.memory_layout import RowMajor
 from deltarule.shapes import count
 
 

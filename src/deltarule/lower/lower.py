@@ -15,7 +15,6 @@ from deltarule.lower.canonical import canonical
 from deltarule.lower.empty_loops import remove_empty_loops
 from deltarule.lower.fuse import ROUTINES, Fusion
 from deltarule.lower.index import flatten
-from deltarule.lower.layout import Layout, Panels, RowMajor
 from deltarule.lower.loops import (
     Buffer,
     Contraction,
@@ -30,6 +29,7 @@ from deltarule.lower.loops import (
     subexpressions,
 )
 from deltarule.lower.memory import MemoryPlan, plan_memory
+from deltarule.lower.memory_layout import MemoryLayout, Panels, RowMajor
 from deltarule.lower.operands import prepare
 from deltarule.lower.split_reductions import split_reduction
 from deltarule.lower.statements import StatementBuilder
@@ -53,7 +53,7 @@ class Lowered:
     memory: MemoryPlan
     inputs: tuple[Buffer, ...]
     outputs: tuple[Buffer, ...]
-    layouts: Mapping[Buffer, Layout]
+    layouts: Mapping[Buffer, MemoryLayout]
     aliases: Mapping[Buffer, Buffer] = field(default_factory=dict)
 
 
@@ -215,14 +215,14 @@ class _Lowering:
     def _shapes(self) -> dict[Buffer, tuple[int, ...]]:
         return {buffer: node.shape for node, buffer in self._buffers.items()}
 
-    def _layouts_of(self) -> dict[Buffer, Layout]:
+    def _layouts_of(self) -> dict[Buffer, MemoryLayout]:
         return {
             self._buffers[node]: layout
             for node, layout in self._layouts.items()
             if node in self._buffers
         }
 
-    def _layout(self, buffer: Buffer) -> Layout:
+    def _layout(self, buffer: Buffer) -> MemoryLayout:
         """Return the layout of a buffer."""
         node = self._owners[buffer]
         return self._layouts.get(node, RowMajor(node.shape))
@@ -299,7 +299,9 @@ def _role(node: Node, step: StepProgram | None) -> str:
     return "batch" if node in step.batch else "counter"
 
 
-def _copy(source: Buffer, target: Buffer, layout: Layout, wanted: Layout) -> Nest:
+def _copy(
+    source: Buffer, target: Buffer, layout: MemoryLayout, wanted: MemoryLayout
+) -> Nest:
     """Return a statement that copies a whole buffer from one layout to another."""
     if layout == wanted:
         axes, indices = RowMajor((source.size,)).walk("i")

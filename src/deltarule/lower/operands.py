@@ -22,7 +22,7 @@ from deltarule.lower.contraction_loops import (
 from deltarule.lower.depthwise import depthwise_sums
 from deltarule.lower.fuse import ROUTINES
 from deltarule.lower.index import Axis, Index
-from deltarule.lower.layout import Layout, Panels, RowMajor
+from deltarule.lower.memory_layout import MemoryLayout, Panels, RowMajor
 from deltarule.lower.views import REMATERIALIZED, VIEWS, Indices, source_indices
 
 PANEL = 16
@@ -35,7 +35,7 @@ class Operands:
 
     outputs: list[Node] = field(default_factory=list)
     kept: set[Node] = field(default_factory=set)
-    layouts: dict[Node, Layout] = field(default_factory=dict)
+    layouts: dict[Node, MemoryLayout] = field(default_factory=dict)
 
 
 def prepare(outputs: Sequence[Node], weights: Collection[Node] = ()) -> Operands:

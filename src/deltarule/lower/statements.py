@@ -12,7 +12,6 @@ from deltarule.lower.contraction_loops import contraction_loops, is_affine, spli
 from deltarule.lower.element_expressions import ElementExpressions
 from deltarule.lower.fuse import ROUTINES, Fusion, Group
 from deltarule.lower.index import Axis, Index, flatten, merged, of, unflatten
-from deltarule.lower.layout import Layout, RowMajor
 from deltarule.lower.loops import (
     Apply,
     Buffer,
@@ -31,6 +30,7 @@ from deltarule.lower.loops import (
     subexpressions,
     zero,
 )
+from deltarule.lower.memory_layout import MemoryLayout, RowMajor
 from deltarule.lower.views import Indices, over_windows
 from deltarule.shapes import count
 
@@ -44,7 +44,7 @@ class StatementBuilder:
         self,
         fusion: Fusion,
         buffers: Mapping[Node, Buffer],
-        layouts: Mapping[Node, Layout],
+        layouts: Mapping[Node, MemoryLayout],
     ) -> None:
         self._fusion = fusion
         self._buffers = buffers

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from deltarule.nn import context, init, kernels, saving
 from deltarule.nn.context import add_penalty
-from deltarule.nn.folding import affine_map, fold
 from deltarule.nn.kernels import apply_kernel
+from deltarule.nn.layer_fusion import affine_map, fuse_layers
 from deltarule.nn.layers import activation as _activation
 from deltarule.nn.layers import hard_activations as _hard_activations
 from deltarule.nn.layers.activation import *  # noqa: F403  # each is listed where it is defined
@@ -22,7 +22,7 @@ from deltarule.nn.layers.convolution import Conv1d, Conv2d, Conv3d
 from deltarule.nn.layers.dropout import Dropout, SpatialDropout
 from deltarule.nn.layers.embedding import Embedding
 from deltarule.nn.layers.flatten import Flatten
-from deltarule.nn.layers.general_network import GeneralNetwork, P, Trace
+from deltarule.nn.layers.general_network import ForwardPass, GeneralNetwork, P
 from deltarule.nn.layers.global_pooling import (
     GlobalAvgPool1d,
     GlobalAvgPool2d,
@@ -91,6 +91,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "ForwardPass",
     "GRUCell",
     "GeneralNetwork",
     "GlobalAvgPool1d",
@@ -131,7 +132,6 @@ __all__ = [
     "Standardize",
     "Summary",
     "Swish",
-    "Trace",
     "TransformerBlock",
     "Upsample1d",
     "Upsample2d",
@@ -140,7 +140,7 @@ __all__ = [
     "affine_map",
     "apply_kernel",
     "context",
-    "fold",
+    "fuse_layers",
     "init",
     "kernels",
     "saving",
@@ -157,6 +157,8 @@ if not TYPE_CHECKING:
         __name__,
         {
             "Sign": "deltarule.nn:BipolarStep",
+            "Trace": "deltarule.nn:ForwardPass",
+            "fold": "deltarule.nn:fuse_layers",
             "save": "deltarule.nn.saving",
             "sign": "deltarule.nn:bipolar_step",
         },

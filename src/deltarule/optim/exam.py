@@ -30,8 +30,8 @@ from deltarule.render import mathematics as m
 from deltarule.tensor.explain import (
     node_names,
     original_node,
-    random_source,
     run,
+    value_sampler,
     without_target_checks,
 )
 from deltarule.tensor.tensor import Tensor
@@ -192,7 +192,7 @@ def exam(
         name_,
         authors,
         run,
-        random_source(seed),
+        value_sampler(seed),
         seed=seed,
         variants=variants,
         n_questions=n_questions,

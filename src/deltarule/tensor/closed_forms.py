@@ -19,7 +19,7 @@ from deltarule.tensor.explain import (
     Prepared,
     node_names,
     original_node,
-    random_source,
+    value_sampler,
     without_target_checks,
 )
 from deltarule.tensor.tensor import Tensor
@@ -65,7 +65,7 @@ def derive_jacobian(
         layout=layout,
         names=labels,
         evaluate=Prepared(),
-        draw=random_source(seed),
+        draw=value_sampler(seed),
     )
 
 
@@ -95,7 +95,7 @@ def derive_hessian(
     of, labels = _named_node(loss, names, "derive_hessian")
     by = original_node(x)
     return jacobians.hessian(
-        of, by, names=labels, evaluate=Prepared(), draw=random_source(seed)
+        of, by, names=labels, evaluate=Prepared(), draw=value_sampler(seed)
     )
 
 
@@ -125,7 +125,7 @@ def derive_slices(
     of, labels = _named_node(y, names, "derive_slices")
     by = original_node(W)
     return three_tensors.slices(
-        of, by, names=labels, evaluate=Prepared(), draw=random_source(seed)
+        of, by, names=labels, evaluate=Prepared(), draw=value_sampler(seed)
     )
 
 
@@ -143,7 +143,7 @@ def derive_identity(name: str, *, seed: int = 0) -> Identity:
     >>> print(derive_identity("weight_decay").given)
     gradient descent on L + ½α‖θ‖²
     """
-    return identities.identity(name, Prepared(), random_source(seed))
+    return identities.identity(name, Prepared(), value_sampler(seed))
 
 
 def _named_node(

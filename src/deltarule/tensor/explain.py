@@ -134,8 +134,14 @@ class Compiled:
         )
 
 
-def random_source(seed: int) -> Draw:
-    """Return a function that draws random values in a domain, for verification and grading."""
+def value_sampler(seed: int) -> Draw:
+    """Return a function that draws random values in a domain, for verification and grading.
+
+    >>> from deltarule.explain.proof.domains import Domain
+    >>> y = symbol("y", (3,), "int64").node
+    >>> value_sampler(0)(y, Domain("labels", 4)).tolist()
+    [3, 2, 2]
+    """
     generator = np.random.default_rng(seed)
 
     def draw(node: Node, domain: Domain) -> Array:
@@ -226,7 +232,7 @@ def derive(
         style=style,
         batch=batch,
         evaluate=Prepared(),
-        draw=random_source(seed),
+        draw=value_sampler(seed),
         known={
             leaf: value
             for leaf in inputs([node])
@@ -371,7 +377,7 @@ def grade(
         original_node(wrt),
         given,
         Prepared(),
-        random_source(seed),
+        value_sampler(seed),
         layout=layout,
         language=language,
         names=labels,

@@ -178,7 +178,7 @@ def _compile(
         for i, v in enumerate(values)
     ]
     args, kwargs = _unflatten(structure, symbols)
-    with tracing.trace() as record:
+    with tracing.record_trace() as record:
         try:
             result = function(*args, **kwargs)
             parts: list[Any] = []

@@ -42,7 +42,7 @@ class Trace(Generic[T]):
 
     >>> from deltarule.tensor.tensor import tensor
     >>> w = tensor([2.0], name="w")
-    >>> with trace() as record:
+    >>> with record_trace() as record:
     ...     y = w * 3
     >>> len(record.used), len(record.assigned)
     (1, 0)
@@ -57,12 +57,12 @@ _current: ContextVar[Trace[Any] | None] = ContextVar("trace", default=None)
 
 
 @contextmanager
-def trace() -> Iterator[Trace[Any]]:
+def record_trace() -> Iterator[Trace[Any]]:
     """Record the uses, assignments and reads of tensors within the ``with`` block.
 
     >>> from deltarule.tensor.tensor import tensor
     >>> w = tensor([2.0], name="w")
-    >>> with trace() as record:
+    >>> with record_trace() as record:
     ...     y = w * 3
     >>> [used.name for used, _ in record.used.values()]
     ['w']
@@ -76,10 +76,10 @@ def trace() -> Iterator[Trace[Any]]:
 
 
 @contextmanager
-def inner_trace() -> Iterator[Trace[Any]]:
-    """Record as ``trace`` does; uses and reads are recorded in an enclosing trace too."""
+def record_inner_trace() -> Iterator[Trace[Any]]:
+    """Record as ``record_trace`` does; uses and reads are recorded in an enclosing trace too."""
     outer = _current.get()
-    with trace() as record:
+    with record_trace() as record:
         try:
             yield record
         finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deltarule import dtypes
-from deltarule.backends.native.c.source import c_source
+from deltarule.backends.native.c.codegen import c_source
 from deltarule.errors import ArgumentError, DTypeError
 from deltarule.graph.program import Program
 from deltarule.losses import get as get_loss
@@ -67,7 +67,7 @@ class StepPlan:
     """The resources of a training step.
 
     Attributes:
-        memory: The layout of parameters, optimiser state and intermediate values in memory.
+        memory: The memory plan of parameters, optimiser state and intermediate values.
         cost: The number of kernels, their floating-point operations and memory traffic.
 
     >>> from deltarule import nn

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deltarule.cli.inputs import rows, source
+from deltarule.cli.inputs import data_source, rows
 from deltarule.cli.inputs.about import ModelMetadata
 from deltarule.cli.inputs.reading import TableOptions
 from deltarule.cli.outputs import answers
@@ -31,32 +31,32 @@ def _write(path: Path, *lines: str) -> str:
 
 
 def test_bundled_names_take_hyphens_and_refuse_a_target() -> None:
-    assert source.open_data("breast-cancer").name == "breast_cancer"
+    assert data_source.open_data("breast-cancer").name == "breast_cancer"
     with pytest.raises(ArgumentError, match="--target"):
-        source.open_data("iris", TableOptions(target="species"))
+        data_source.open_data("iris", TableOptions(target="species"))
 
 
 def test_what_is_neither_name_nor_file_lists_the_names() -> None:
     with pytest.raises(
         ArgumentError, match=r"expected one of digits, iris, .*or a \.csv"
     ):
-        source.open_data("digitz")
+        data_source.open_data("digitz")
 
 
 def test_pictures_without_channels_get_one(tmp_path: Path) -> None:
     path = tmp_path / "p.npz"
     np.savez(path, X=np.zeros((20, 8, 6)), y=np.arange(20) % 2)
-    assert source.open_data(str(path)).input_shape == (8, 6, 1)
+    assert data_source.open_data(str(path)).input_shape == (8, 6, 1)
 
 
 def test_few_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected at least 10 rows, got 2"):
-        source.open_data(_write(tmp_path / "t.csv", "a,b", "1,0", "2,1"))
+        data_source.open_data(_write(tmp_path / "t.csv", "a,b", "1,0", "2,1"))
 
 
 def test_split_is_disjoint_stratified_and_by_seed() -> None:
     data = load("digits")
-    first, same, other = (source.divide(data, seed) for seed in (3, 3, 4))
+    first, same, other = (data_source.divide(data, seed) for seed in (3, 3, 4))
     parts = (first.train, first.validation, first.test)
     assert sorted(np.concatenate(parts).tolist()) == list(range(1797))
     assert np.array_equal(first.test, same.test) and not np.array_equal(
@@ -70,19 +70,22 @@ def test_split_is_disjoint_stratified_and_by_seed() -> None:
 
 def test_target_of_a_file_is_the_last_column(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", "a,b,kind", *["1,2,x", "2,1,y"] * 5)
-    assert source.target_name(source.open_data(path), None) == "kind"
+    assert data_source.target_name(data_source.open_data(path), None) == "kind"
     assert (
-        source.target_name(source.open_data(path, TableOptions(target="a")), "a") == "a"
+        data_source.target_name(
+            data_source.open_data(path, TableOptions(target="a")), "a"
+        )
+        == "a"
     )
-    assert source.target_name(load("iris"), None) == ""
+    assert data_source.target_name(load("iris"), None) == ""
 
 
 def test_fingerprint_sees_values_order_and_type() -> None:
     data = load("iris")
-    same = source.fingerprint(load("iris"))
-    assert source.fingerprint(data) == same
+    same = data_source.fingerprint(load("iris"))
+    assert data_source.fingerprint(data) == same
     data.inputs[0, 0] += 1
-    assert source.fingerprint(data) != same
+    assert data_source.fingerprint(data) != same
 
 
 # ---------------------------------------------------------------- files for a model that exists
@@ -247,14 +250,14 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(
 def test_folders_are_opened_by_what_lies_in_them(tmp_path: Path) -> None:
     digits = load("digits")
     write_mapped(tmp_path / "digits", digits)
-    opened = source.open_data(str(tmp_path / "digits"))
+    opened = data_source.open_data(str(tmp_path / "digits"))
     assert opened.input_shape == (8, 8, 1) and opened.class_names == digits.class_names
-    assert source.target_name(opened, None) == ""
-    assert source.fingerprint(opened) == source.fingerprint(digits)
+    assert data_source.target_name(opened, None) == ""
+    assert data_source.fingerprint(opened) == data_source.fingerprint(digits)
     with pytest.raises(ArgumentError, match="--target"):
-        source.open_data(str(tmp_path / "digits"), TableOptions(target="y"))
+        data_source.open_data(str(tmp_path / "digits"), TableOptions(target="y"))
     with pytest.raises(DataError, match="a folder of pictures for each class"):
-        source.open_data(str(tmp_path))
+        data_source.open_data(str(tmp_path))
     about = ModelMetadata.of(digits, "lenet", "", 0, "f")
     examples = rows.read_examples(str(tmp_path / "digits"), about, None)
     np.testing.assert_array_equal(examples.targets, digits.targets)

@@ -118,7 +118,7 @@ def test_a_plan_holds_parameters_slots_and_what_lives_at_once() -> None:
 
 def test_source_shows_the_loops_and_the_c_file() -> None:
     layer = nn.Linear(3, 2)
-    assert "int predict(" in layer.source((3,))
-    assert "for" in layer.source((3,), form="loops") or "Σ" in layer.source(
+    assert "int predict(" in layer.source_code((3,))
+    assert "for" in layer.source_code((3,), form="loops") or "Σ" in layer.source_code(
         (3,), form="loops"
     )

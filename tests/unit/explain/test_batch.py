@@ -13,7 +13,7 @@ from deltarule.explain.derivation.single_example import one_example
 from deltarule.explain.page.batch_mean import Batch
 from deltarule.explain.page.page import columns
 from deltarule.shapes import Dimension
-from deltarule.tensor.explain import random_source, run
+from deltarule.tensor.explain import run, value_sampler
 
 N = Dimension("N")
 
@@ -103,8 +103,8 @@ def test_a_wrong_mean_is_not_proved():
     loss, other = ((X @ W.T - Y) ** 2).mean(), ((X @ W.T - Y) ** 2).sum()
     example = one_example(loss.node, [W.node])
     derived = Deriver(example.loss, [W.node], {}, "denominator", "steps").derive()
-    right = Batch(loss.node, example).check(derived, run, random_source(0))
-    wrong = Batch(other.node, example).check(derived, run, random_source(0))
+    right = Batch(loss.node, example).check(derived, run, value_sampler(0))
+    wrong = Batch(other.node, example).check(derived, run, value_sampler(0))
     assert all(row.proved for row in right) and not any(row.proved for row in wrong)
 
 

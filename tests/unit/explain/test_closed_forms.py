@@ -14,7 +14,7 @@ from deltarule.explain.formula.algebra import negate
 from deltarule.explain.results.identities import IDENTITIES
 from deltarule.explain.results.jacobians import jacobian
 from deltarule.explain.results.slices import slices
-from deltarule.tensor.explain import random_source, run
+from deltarule.tensor.explain import run, value_sampler
 
 
 def _three_tensor(function, W, h=1e-6):
@@ -78,7 +78,7 @@ def test_the_derivative_by_a_matrix_is_shown_in_slices(name, read_latex):
 
 def test_a_wrong_slice_is_not_proved():
     W, x = dr.symbol("W", (2, 3)), dr.symbol("x", (3,))
-    found = slices((W @ x).node, W.node, evaluate=run, draw=random_source(0))
+    found = slices((W @ x).node, W.node, evaluate=run, draw=value_sampler(0))
     unit, row = found.term.factors
     wrong = replace(found, term=replace(found.term, factors=(unit, negate(row))))
     assert found.check() and not wrong.check() and "NOT proved" in str(wrong)

@@ -18,7 +18,7 @@ from deltarule.explain.results.identities import (
 )
 from deltarule.graph import functions as f
 from deltarule.render.mathematics import to_text
-from deltarule.tensor.explain import derive, random_source, run
+from deltarule.tensor.explain import derive, run, value_sampler
 from deltarule.tensor.tensor import Tensor
 
 
@@ -54,10 +54,10 @@ def test_results_that_are_no_gradients(name, read_latex):
     assert str(dr.derive_identity(name)).startswith(
         str(result)
     ) and "\nproved: " in str(dr.derive_identity(name))
-    text = result.text(run, random_source(1))
+    text = result.text(run, value_sampler(1))
     assert text.splitlines()[-1].startswith("proved: ")
     assert all(columns(line) <= 100 for line in text.splitlines())
-    assert result.largest_error(run, random_source(2)) < 1e-9
+    assert result.largest_error(run, value_sampler(2)) < 1e-9
     read_latex(result.latex())
 
 
@@ -81,8 +81,8 @@ def test_results_that_are_no_gradients(name, read_latex):
 )
 def test_a_wrong_step_is_not_proved(make, step):
     wrong = replace(make(), steps=(step,))
-    assert wrong.largest_error(run, random_source(0)) > 1e-3
-    assert wrong.text(run, random_source(0)).splitlines()[-1].startswith("NOT proved")
+    assert wrong.largest_error(run, value_sampler(0)) > 1e-3
+    assert wrong.text(run, value_sampler(0)).splitlines()[-1].startswith("NOT proved")
 
 
 # ---------------------------------------------------------------- C-BP: forms and numbers beside those of the networks
@@ -314,4 +314,4 @@ def test_output_derivatives_are_rows_in_the_numerator_layout():
 )
 def test_wrong_results_of_statistics_are_not_proved(name, wrong):
     result = replace(IDENTITIES[name](), steps=(wrong,))
-    assert "NOT proved" in result.text(run, random_source(0))
+    assert "NOT proved" in result.text(run, value_sampler(0))

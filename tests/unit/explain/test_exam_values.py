@@ -19,7 +19,7 @@ from deltarule.explain.results.identities import Identity, IdentityStep
 from deltarule.grad.check import DirectionalError
 from deltarule.optim.exam import TOPICS
 from deltarule.render.mathematics import to_text
-from deltarule.tensor.explain import random_source, run
+from deltarule.tensor.explain import run, value_sampler
 from deltarule.tensor.transforms import GradientReport
 from support.oracles import torch
 
@@ -53,7 +53,7 @@ def test_keys_of_networks_are_finite_for_200_seeds(topic: str) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_the_key_of_the_siamese_network_is_the_gradient(seed: int) -> None:
     """Redrawn or not, the numbers of the key are PyTorch's gradients at the numbers of the sheet."""
-    question = networks.NUMERIC[1](random.Random(seed), run, random_source(0))
+    question = networks.NUMERIC[1](random.Random(seed), run, value_sampler(0))
     given: dict[str, torch.Tensor] = {}
     for formula in question.given:
         name, _, numbers = to_text(formula).partition(" = ")
@@ -139,5 +139,5 @@ def test_an_identity_without_a_value_is_not_proved(relation: str) -> None:
         known,
         (IdentityStep("log(-x^T x)", relation, "log(-x^T x)", ""),),
     )
-    assert not identity.largest_error(run, random_source(0)) <= 1e-9
-    assert "NOT proved" in identity.text(run, random_source(0))
+    assert not identity.largest_error(run, value_sampler(0)) <= 1e-9
+    assert "NOT proved" in identity.text(run, value_sampler(0))

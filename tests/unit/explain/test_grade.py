@@ -18,7 +18,7 @@ from deltarule.explain.page.page import entry
 from deltarule.explain.proof.proof import Precise
 from deltarule.graph import functions as f
 from deltarule.render.mathematics import to_latex, to_text
-from deltarule.tensor.explain import grade, random_source, run
+from deltarule.tensor.explain import grade, run, value_sampler
 from deltarule.tensor.tensor import Tensor
 
 
@@ -433,7 +433,7 @@ def test_chain_reproduces_the_gradient():
     wanted = next(line for line in derived.backward if line.name == "W_1")
     node = chain(derived.backward, wanted, {})
     assert node.shape == lower(wanted.term, wanted.value.dtype).shape
-    precise = Precise([loss.node, node, wanted.value], run, random_source(0), loss.node)
+    precise = Precise([loss.node, node, wanted.value], run, value_sampler(0), loss.node)
     given_values = precise.draw()
     a, b = precise.values([precise[node], precise[wanted.value]], given_values)
     np.testing.assert_allclose(a, b, rtol=1e-12)

@@ -11,7 +11,7 @@ import pytest
 import deltarule as dr
 from deltarule.explain.formula.algebra import negate
 from deltarule.graph.walk import inputs
-from deltarule.tensor.explain import random_source
+from deltarule.tensor.explain import value_sampler
 
 STEP = 1e-5
 
@@ -123,4 +123,4 @@ def test_derivatives_of_numbers_by_numbers() -> None:
 def test_a_wrong_table_is_not_proved() -> None:
     found = dr.derive_hessian(X[0] * X[1], X)
     wrong = replace(found, term=negate(found.term))
-    assert not wrong.check(draw=random_source(0))
+    assert not wrong.check(draw=value_sampler(0))

@@ -30,7 +30,7 @@ from deltarule.optim.exam import TOPICS
 from deltarule.optim.explanation import VARIANTS
 from deltarule.render import mathematics as m
 from deltarule.shapes import Dimension
-from deltarule.tensor.explain import random_source, run
+from deltarule.tensor.explain import run, value_sampler
 
 
 def inputs(**shapes):
@@ -127,7 +127,7 @@ def test_golden_text(name, golden):
 @pytest.mark.parametrize("layout", ["denominator", "numerator"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_printed_line_is_proved_and_fits(name, layout, detail):
-    d = written(name, layout=layout, detail=detail, evaluate=run, draw=random_source(1))
+    d = written(name, layout=layout, detail=detail, evaluate=run, draw=value_sampler(1))
     report = d.check(points=4)
     assert report, str(report)
     assert report.max_error < 1e-6
@@ -163,7 +163,7 @@ def test_a_wrong_line_is_never_printed_as_proved():
         if isinstance(line.term, Product) or len(line.shape) == 2:
             scaled = Product(2, ((line.term, 1),), line.term.shape)
             spoiled = type(line)(**{**line.__dict__, "term": scaled})
-            report = check(derived, [spoiled], ["line"], run, random_source(0), 4)
+            report = check(derived, [spoiled], ["line"], run, value_sampler(0), 4)
             assert not report and report.summary.startswith("NOT proved"), position
 
 
@@ -421,7 +421,7 @@ def test_jacobians_and_hessians_in_textbook_form():
     ]
     for derivative, expected in cases:
         assert derivative.formula == expected
-        assert derivative.error(run, random_source(0)) < 1e-12
+        assert derivative.error(run, value_sampler(0)) < 1e-12
         assert derivative.latex()
 
 
@@ -443,7 +443,7 @@ def test_identities_of_matrix_calculus():
     ]
     for loss, variable, expected in cases:
         d = derive(
-            loss, [variable], evaluate=run, draw=random_source(0), detail="answers"
+            loss, [variable], evaluate=run, draw=value_sampler(0), detail="answers"
         )
         assert d.check(points=5), str(d.check(points=5))
         if expected is not None:

@@ -17,7 +17,7 @@ from deltarule.explain.reading.reader import read
 from deltarule.explain.reading.vocabulary import vocabulary
 from deltarule.graph import build
 from deltarule.render.mathematics import to_latex, to_text
-from deltarule.tensor.explain import random_source, run, without_target_checks
+from deltarule.tensor.explain import run, value_sampler, without_target_checks
 from unit.explain.spellings import PROBLEMS
 
 
@@ -109,7 +109,7 @@ def wrong_readings(derived):
     roots = list(
         dict.fromkeys([derived.loss, *(n for _, *pair in pairs for n in pair)])
     )
-    precise = Precise(roots, run, random_source(0), derived.loss)
+    precise = Precise(roots, run, value_sampler(0), derived.loss)
     wrong: dict[str, None] = {}
     compared = set()
     for _ in range(3):

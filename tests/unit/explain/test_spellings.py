@@ -16,8 +16,8 @@ from deltarule.explain.reading.vocabulary import vocabulary
 from deltarule.graph import build
 from deltarule.tensor.explain import (
     grade,
-    random_source,
     run,
+    value_sampler,
     without_target_checks,
 )
 from unit.explain.spellings import PROBLEMS
@@ -50,7 +50,7 @@ class Graded:
         """Return whether each node has the values of the gradient."""
         fitting = [node for node in nodes if self.fits(node)]
         precise = Precise(
-            [self.loss, self.truth, *fitting], run, random_source(0), self.loss
+            [self.loss, self.truth, *fitting], run, value_sampler(0), self.loss
         )
         same = dict.fromkeys(fitting, True)
         for _ in range(4):

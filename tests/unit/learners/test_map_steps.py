@@ -25,7 +25,11 @@ from deltarule.learners.manifold_learning.tsne_step import (
     gradient,
 )
 from deltarule.learners.manifold_learning.umap import curve, fuzzy_graph, spectral_start
-from deltarule.learners.manifold_learning.umap_step import Curve, Layout, settled
+from deltarule.learners.manifold_learning.umap_step import (
+    Curve,
+    EmbeddingOptimizer,
+    settled,
+)
 from deltarule.tensor.functional import as_tensor
 from deltarule.tensor.random import random_uniform
 from deltarule.tensor.tensor import Tensor
@@ -146,11 +150,11 @@ def test_an_epoch_is_numpys(n_negatives: int, steps: int) -> None:
         random.integers(20, size=60),
         random.integers(20, size=60),
     )
-    layout = Layout(y, heads, tails, n_negatives, (A, B), 7, steps)
+    optimizer = EmbeddingOptimizer(y, heads, tails, n_negatives, (A, B), 7, steps)
     number, wanted = 0, y.copy()
     for rate in (1.0, 0.3):
         edges = random.permutation(60)[:25]
-        layout.epoch(edges, rate)
+        optimizer.epoch(edges, rate)
         for start in range(0, 25, 10):
             h, t = heads[edges[start : start + 10]], tails[edges[start : start + 10]]
             gap = wanted[h] - wanted[t]
@@ -165,10 +169,12 @@ def test_an_epoch_is_numpys(n_negatives: int, steps: int) -> None:
             np.add.at(wanted, h, rate * total)
             np.subtract.at(wanted, t, rate * pull)
             number += 1
-    np.testing.assert_allclose(layout.read(), wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(optimizer.read(), wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_the_layout_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedding_does_not_depend_on_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     random = np.random.default_rng(0)
     y, ends = random.normal(size=(3000, 2)), random.integers(3000, size=(2, 9000))
     maps = []
@@ -179,12 +185,12 @@ def test_the_layout_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) 
             engine, "compile_step", lambda p, f=compile_step, n=threads: f(p, n)
         )
         monkeypatch.setattr(umap_step, "backend", lambda _, e=engine: e)
-        umap_step._layout_runner.cache_clear()
-        layout = Layout(y, *ends, 5, (A, B), 0, 10**9)
+        umap_step._edge_step_runner.cache_clear()
+        optimizer = EmbeddingOptimizer(y, *ends, 5, (A, B), 0, 10**9)
         for rate in (1.0, 0.5):
-            layout.epoch(np.arange(9000), rate)
-        maps.append(layout.read())
-    umap_step._layout_runner.cache_clear()
+            optimizer.epoch(np.arange(9000), rate)
+        maps.append(optimizer.read())
+    umap_step._edge_step_runner.cache_clear()
     assert np.abs(maps[0] - y).max() > 1
     np.testing.assert_array_equal(*maps)
 

@@ -16,9 +16,9 @@ from deltarule.graph import build
 from deltarule.graph import functions as f
 from deltarule.graph.program import Program
 from deltarule.lower.index import Axis, Index, flatten, of, unflatten
-from deltarule.lower.layout import Panels, RowMajor, panels
 from deltarule.lower.loops import Contraction, Nest, accessed_buffers
 from deltarule.lower.lower import Lowered, lower, lower_step
+from deltarule.lower.memory_layout import Panels, RowMajor, panels
 from deltarule.lower.show import show_program
 from support import graphs
 

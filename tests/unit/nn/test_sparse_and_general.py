@@ -90,9 +90,9 @@ def test_deltas_of_p_2_2_1(loss: Any, last: float, first: tuple[float, ...]) -> 
     deltas = net.deltas(x, y, loss)
     np.testing.assert_allclose(deltas[1].numpy(), [last], atol=1e-11)
     np.testing.assert_allclose(deltas[0].numpy(), first, atol=1e-11)
-    trace = net.trace(x)
+    passed = net.forward_pass(x)
     weights = [affine.matrix().numpy() for affine in net.maps]
-    for i, (value, signal) in enumerate(trace.levels):
+    for i, (value, signal) in enumerate(passed.levels):
         np.testing.assert_allclose(
             signal.numpy(),
             weights[i] @ value.numpy() + net.maps[i].bias.numpy(),
@@ -344,7 +344,7 @@ def test_folding_keeps_the_outputs() -> None:
             if "variance" in name
             else random.normal(size=item.shape)
         )
-    folded = nn.fold(model)
+    folded = nn.fuse_layers(model)
     assert [layer.label() for layer in folded if isinstance(layer, nn.Linear)] == [
         "Linear(4→3)",
         "Linear(3→2)",
@@ -375,7 +375,7 @@ def test_a_batch_norm_folds_into_the_convolution_before_it() -> None:
             if "variance" in name
             else random.normal(size=item.shape)
         )
-    folded = nn.fold(model)
+    folded = nn.fuse_layers(model)
     assert [type(layer) for layer in folded] == [nn.Conv2d, nn.ReLU]
     x = random.normal(size=(2, 6, 6, 2))
     np.testing.assert_allclose(folded(x).numpy(), model(x).numpy(), rtol=1e-12)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.cli import options
-from deltarule.cli.inputs import rows, source
+from deltarule.cli.inputs import data_source, rows
 from deltarule.cli.inputs.about import ModelMetadata, open_model
 from deltarule.cli.outputs import answers
 from deltarule.cli.outputs.console import Console
@@ -104,8 +104,8 @@ def _part(
     examples: Dataset, about: ModelMetadata, everything: bool
 ) -> tuple[npt.NDArray[np.int64], str]:
     """Return the rows to evaluate: the test rows of the training data, or all rows of other data."""
-    if not everything and source.fingerprint(examples) == about.fingerprint:
-        return source.divide(examples, about.seed).test, "the test part"
+    if not everything and data_source.fingerprint(examples) == about.fingerprint:
+        return data_source.divide(examples, about.seed).test, "the test part"
     return np.arange(examples.n_samples), "all rows"
 
 

@@ -122,7 +122,7 @@ def command(
     for path, name in places:
         if path is not None:
             options.check_writable(path, name)
-    found = exam(_source(topic), seed=seed, variants=variants, title=title)
+    found = exam(_topic_or_tasks(topic), seed=seed, variants=variants, title=title)
     if answers is not None:
         return submissions.grade_file(
             answers,
@@ -149,7 +149,7 @@ def command(
     return 0
 
 
-def _source(topic: str) -> Any:
+def _topic_or_tasks(topic: str) -> Any:
     """Return a topic, or the tasks that a Python file defines."""
     if topic in TOPICS:
         return topic

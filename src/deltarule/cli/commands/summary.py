@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from deltarule.cli import options
-from deltarule.cli.inputs import models, source
+from deltarule.cli.inputs import data_source, models
 from deltarule.cli.inputs.about import open_model
 from deltarule.cli.outputs.console import Console, width
 from deltarule.cli.outputs.help import command as command_with
@@ -63,7 +63,7 @@ def command(
         module, about = open_model(Path(name))
         title, shape = f"{name}: {about.model} for {about.data}", about.input_shape
     else:
-        data = source.open_data(name, options.table_options(given))
+        data = data_source.open_data(name, options.table_options(given))
         chosen = model or models.default_model(data)
         module = models.build(chosen, data, np.arange(data.n_samples), seed=0)
         title, shape = f"{chosen} for {data.title}", data.input_shape

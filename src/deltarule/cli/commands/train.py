@@ -11,7 +11,7 @@ import click
 from deltarule import nn, optim, train
 from deltarule.cli import options
 from deltarule.cli.commands import train_vae
-from deltarule.cli.inputs import models, source
+from deltarule.cli.inputs import data_source, models
 from deltarule.cli.inputs.about import ModelMetadata
 from deltarule.cli.job import (
     Job,
@@ -142,7 +142,7 @@ def command(as_json: bool, **given: Any) -> None:
 def run_job(job: Job, console: Console) -> None:
     """Run a training job."""
     start = time.perf_counter()
-    data = source.open_data(job.name, job.reading)
+    data = data_source.open_data(job.name, job.reading)
     path = job.checkpoint or Path(f"{data.name}.dr")
     page = job.report or Path(f"{data.name}-report.html")
     options.check_writable(path, "--checkpoint")
@@ -155,7 +155,7 @@ def run_job(job: Job, console: Console) -> None:
             hint="Choose another column with --target.",
         )
     name = job.model or models.default_model(data)
-    rows = source.divide(data, job.seed)
+    rows = data_source.divide(data, job.seed)
     card = data_card(data, rows, job.seed)
     console.rows(data.title, card.rows())
     model = models.build(name, data, rows.train, job.seed)
@@ -165,9 +165,14 @@ def run_job(job: Job, console: Console) -> None:
     if history.interrupted:
         raise stopped(job, path, console)
     measured = measure(model, data, rows.test, job.device)
-    target = source.target_name(data, job.reading.target)
+    target = data_source.target_name(data, job.reading.target)
     about = ModelMetadata.of(
-        data, name, target, job.seed, source.fingerprint(data), job.reading.drop_missing
+        data,
+        name,
+        target,
+        job.seed,
+        data_source.fingerprint(data),
+        job.reading.drop_missing,
     )
     about.write(path)
     digest = weights_sha256(model)

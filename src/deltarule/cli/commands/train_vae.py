@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from deltarule import generative, optim, train
 from deltarule.cli import options
-from deltarule.cli.inputs import models, source
+from deltarule.cli.inputs import data_source, models
 from deltarule.cli.inputs.about import ModelMetadata
 from deltarule.cli.job import (
     Job,
@@ -88,13 +88,13 @@ def build(data: Dataset, latent_size: int, seed: int) -> VAE:
 def run_job(job: Job, console: Console) -> None:
     """Run a training job."""
     start = time.perf_counter()
-    data = source.open_data(job.name, job.reading)
+    data = data_source.open_data(job.name, job.reading)
     check(data)
     path = job.checkpoint or Path(f"{data.name}.dr")
     page = job.report or Path(f"{data.name}-report.html")
     options.check_writable(path, "--checkpoint")
     options.check_writable(page, "--report")
-    rows = source.divide(data, job.seed)
+    rows = data_source.divide(data, job.seed)
     card = data_card(data, rows, job.seed)
     console.rows(data.title, card.rows())
     model = build(data, job.latent_size or LATENT_SIZE, job.seed)
@@ -104,8 +104,10 @@ def run_job(job: Job, console: Console) -> None:
     if history.interrupted:
         raise stopped(job, path, console)
     bounds = measure(model, data.inputs[rows.test][:_MAX_LIKELIHOOD_IMAGES])
-    target = source.target_name(data, job.reading.target)
-    ModelMetadata.of(data, NAME, target, job.seed, source.fingerprint(data)).write(path)
+    target = data_source.target_name(data, job.reading.target)
+    ModelMetadata.of(data, NAME, target, job.seed, data_source.fingerprint(data)).write(
+        path
+    )
     digest = weights_sha256(model)
     run = GenerativeRun(
         card,

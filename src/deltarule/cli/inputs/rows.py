@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from deltarule import data as tables
 from deltarule.cli.inputs.about import ModelMetadata
-from deltarule.cli.inputs.source import targets_per_example, with_channels
+from deltarule.cli.inputs.data_source import targets_per_example, with_channels
 from deltarule.data import (
     BUNDLED,
     Dataset,

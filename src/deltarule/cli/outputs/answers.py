@@ -108,7 +108,7 @@ def _npz(
 def harmless(text: str) -> str:
     """Escape a text that a spreadsheet would run as a formula with an apostrophe; numbers are unchanged.
 
-    Source: OWASP, CSV Injection.
+    Reference: OWASP, CSV Injection.
 
     >>> harmless("=cmd|' /C calc'!A0"), harmless("-1.5"), harmless("-x"), harmless("rose")
     ("'=cmd|' /C calc'!A0", '-1.5', "'-x", 'rose')

@@ -35,7 +35,7 @@ class WithExamples(click.Command):
                 "Examples:\n"
                 + "".join(
                     f"  {line}\n"
-                    for line in _layout_examples(self.epilog, formatter.width - 2)
+                    for line in _align_examples(self.epilog, formatter.width - 2)
                 )
             )
 
@@ -53,12 +53,12 @@ def command(
     return click.command(name, cls=WithExamples, epilog="\n".join(examples), **settings)
 
 
-def _layout_examples(text: str, room: int) -> list[str]:
+def _align_examples(text: str, room: int) -> list[str]:
     r"""Return command lines with their explanations beside them, or above them if they do not fit.
 
-    >>> _layout_examples("train a  learns\npredict b  answers", 20)
+    >>> _align_examples("train a  learns\npredict b  answers", 20)
     ['train a    learns', 'predict b  answers']
-    >>> _layout_examples("train a  learns\npredict b  answers", 15)
+    >>> _align_examples("train a  learns\npredict b  answers", 15)
     ['# learns', 'train a', '# answers', 'predict b']
     """
     pairs = [re.split(r" {2,}", line.strip(), maxsplit=1) for line in text.splitlines()]

@@ -246,7 +246,7 @@ def _write_head(stream: BinaryIO, array: Array, count: int) -> None:
 
 
 def _check_alike(place: Path, first: Dataset, chunk: Dataset) -> None:
-    same_arrays = _layout(chunk) == _layout(first)
+    same_arrays = _shapes_and_types(chunk) == _shapes_and_types(first)
     same_task = (chunk.class_names, chunk.task) == (first.class_names, first.task)
     same_length = len(chunk.inputs) == len(chunk.targets)
     if not (same_arrays and same_task and same_length):
@@ -257,7 +257,7 @@ def _check_alike(place: Path, first: Dataset, chunk: Dataset) -> None:
         )
 
 
-def _layout(data: Dataset) -> list[tuple[np.dtype[Any], tuple[int, ...]]]:
+def _shapes_and_types(data: Dataset) -> list[tuple[np.dtype[Any], tuple[int, ...]]]:
     """Return the element types and shapes of inputs and targets."""
     return [(array.dtype, array.shape[1:]) for array in (data.inputs, data.targets)]
 

@@ -65,13 +65,13 @@ class Identity:
         """Return by how much any step is violated at random points: relative error, or excess of the left side.
 
         Raises:
-            ArgumentError: no evaluator or no source of random values.
+            ArgumentError: no evaluator or no sampler of random values.
         """
         run, rng = evaluate or self.evaluate, draw or self.draw
         if run is None or rng is None:
             raise ArgumentError(
                 "identity",
-                expected="an evaluator and a source of random values",
+                expected="an evaluator and a sampler of random values",
                 got="none",
             )
         known = self.known()

@@ -127,13 +127,13 @@ class MatrixDerivative:
         """Compare matrix · direction with the engine's product and central differences, at random points.
 
         Raises:
-            ArgumentError: no evaluator or no source of random values.
+            ArgumentError: no evaluator or no sampler of random values.
         """
         run, rng = evaluate or self.evaluate, draw or self.draw
         if run is None or rng is None:
             raise ArgumentError(
                 "check",
-                expected="an evaluator and a source of random values",
+                expected="an evaluator and a sampler of random values",
                 got="none",
             )
         matrix = lower(self.term, self.applied.dtype)

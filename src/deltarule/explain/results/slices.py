@@ -140,13 +140,13 @@ class Slices:
         """Evaluate every slice at random points, against the engine's pullback and central differences of y.
 
         Raises:
-            ArgumentError: no evaluator or no source of random values.
+            ArgumentError: no evaluator or no sampler of random values.
         """
         run, rng = evaluate or self.evaluate, draw or self.draw
         if run is None or rng is None:
             raise ArgumentError(
                 "slices check",
-                expected="an evaluator and a source of random values",
+                expected="an evaluator and a sampler of random values",
                 got="none",
             )
         found = self._graphs(lower_to(self.term, self.applied))

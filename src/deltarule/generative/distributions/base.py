@@ -27,7 +27,7 @@ _DRAWS_OF_A_STREAM = 256
 
 
 class Noise:
-    """A source of random numbers for one sample: a function of (seed, step, stream); successive draws are independent.
+    """A random number generator for one sample: a function of (seed, step, stream); successive draws are independent.
 
     >>> a, b = Noise(seed=0), Noise(seed=0)
     >>> bool((a.normal((3,)).numpy() == b.normal((3,)).numpy()).all())

@@ -28,7 +28,7 @@ class SoftmaxRegression(PenalisedClassifier):
     """Multinomial logistic regression P(k|x) = softmax_k(Wx + b), by penalised maximum likelihood.
 
     The derivative of the loss of an example in the scores is softmax(a) − 𝟙(k = y).
-    Source: Hastie et al. 2009, section 4.4.
+    Reference: Hastie et al. 2009, section 4.4.
 
     Args:
         alpha: Strength α of the penalty α(½(1 − ρ)‖W‖² + ρ‖W‖₁) on the mean loss;

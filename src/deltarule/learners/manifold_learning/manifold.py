@@ -1,4 +1,4 @@
-"""Helpers that embeddings share: bandwidths by bisection, initial layouts, and sparse neighbourhood graphs."""
+"""Helpers that embeddings share: bandwidths by bisection, initial embeddings, and sparse neighbourhood graphs."""
 
 from __future__ import annotations
 

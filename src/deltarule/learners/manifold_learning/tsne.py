@@ -86,7 +86,7 @@ def joint(x: Array, perplexity: float) -> sparse.csr_matrix:
 class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
     """t-SNE embedding (van der Maaten and Hinton 2008). Distances between clusters and cluster sizes have no meaning.
 
-    The initial layout is the first principal components plus a little noise: equal data
+    The initial embedding is the first principal components plus a little noise: equal data
     and ``random_state`` give equal embeddings. New points cannot be embedded (use
     ``UMAP``).
 
@@ -172,7 +172,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         x, _ = in_reach(x)  # the embedding of x·2^−e is that of x
         p = joint(x, self.perplexity_)
         start = principal_start(np.asarray(x, np.float64), k, 1e-4, random)
-        self.embedding_ = self._layout(p, start)
+        self.embedding_ = self._optimize_embedding(p, start)
         return self.embedding_
 
     def _perplexity(self, n: int) -> float:
@@ -202,7 +202,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
             return max(n / self.early_exaggeration / 4, 50.0)
         return float(require(self, "learning_rate", above(0), "a number > 0 or 'auto'"))
 
-    def _layout(self, p: sparse.csr_matrix, y: Array) -> Array:
+    def _optimize_embedding(self, p: sparse.csr_matrix, y: Array) -> Array:
         """Descend from ``y``, centre the embedding and compute its divergence."""
         n, k = y.shape
         grid = self.method == "fft" or (

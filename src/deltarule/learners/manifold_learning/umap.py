@@ -32,7 +32,7 @@ from deltarule.learners.manifold_learning.manifold import (
     neighborhood_graph,
     principal_start,
 )
-from deltarule.learners.manifold_learning.umap_step import Layout, settled
+from deltarule.learners.manifold_learning.umap_step import EmbeddingOptimizer, settled
 from deltarule.learners.nearest_neighbors.search import (
     Known,
     in_reach,
@@ -235,13 +235,13 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self._examples = x
         self.graph_ = fuzzy_graph(x, self._n_neighbors)
         start = spectral_start(self.graph_, np.asarray(x, np.float64), k, random)
-        self.embedding_ = self._layout(start, random)
+        self.embedding_ = self._optimize_embedding(start, random)
         return self
 
     def _epochs(self, n: int) -> int:
         return (500 if n <= 10_000 else 200) if self.n_epochs is None else self.n_epochs
 
-    def _layout(self, y: Array, random: np.random.Generator) -> Array:
+    def _optimize_embedding(self, y: Array, random: np.random.Generator) -> Array:
         """Run stochastic gradient steps; an edge of weight w is used in w/max(w) of the epochs."""
         n, n_epochs = len(y), self._epochs(len(y))
         edges = self.graph_.tocoo()
@@ -250,7 +250,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         share = edges.data[kept] / edges.data.max()
         offset = random.random(len(share))
         steps = n_epochs * -(-2 * int(share.sum()) // n)
-        layout = Layout(
+        optimizer = EmbeddingOptimizer(
             y, heads, tails, self.n_negatives, (self._a, self._b), self._seed, steps
         )
         for epoch in range(n_epochs):
@@ -258,10 +258,10 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
                 np.floor((epoch + 1) * share + offset)
                 > np.floor(epoch * share + offset)
             )
-            layout.epoch(
+            optimizer.epoch(
                 random.permutation(due), self.learning_rate * (1 - epoch / n_epochs)
             )
-        return layout.read()
+        return optimizer.read()
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
         """Compute and return the embedding (N, n_components).

@@ -98,7 +98,7 @@ def _runner(
 
 
 @functools.lru_cache(maxsize=16)
-def _layout_runner(
+def _edge_step_runner(
     device: str, n: int, k: int, size: int, n_negatives: int
 ) -> StepRunner:
     """Return one step along ``size`` edges for n points in k dimensions; padding edges have weight 0."""
@@ -136,7 +136,7 @@ def _gathered(places: Tensor, values: Tensor, n: int) -> Tensor:
 
 
 @final
-class Layout:
+class EmbeddingOptimizer:
     """An embedding (N, k) under steps along the edges of a graph, each epoch in batches of N/2 edges."""
 
     def __init__(
@@ -157,7 +157,7 @@ class Layout:
         self._data.append(np.append(np.ones(len(heads), np.float32), np.float32(0)))
         self._curve = (float(np.log(curve[0])), curve[1])
         device = "cpu" if steps > WORTH_COMPILING else "reference"
-        self._runner = _layout_runner(device, n, k, self._size, n_negatives).clone()
+        self._runner = _edge_step_runner(device, n, k, self._size, n_negatives).clone()
         self._runner.load(list(y.T))
 
     def epoch(self, edges: Rows, rate: float) -> None:

@@ -61,7 +61,7 @@ def marginal(joint: Any, axis: int = 0) -> Table:
 def conditional(joint: Any, given: int = 0) -> Table:
     """Return p(others | axis ``given``) in the shape of the joint table: p(x, y) = p(x)·p(y|x).
 
-    Conditionals on a value of probability 0 are NaN, since they are undefined. Source:
+    Conditionals on a value of probability 0 are NaN, since they are undefined. Reference:
     Goodfellow et al. 2016, section 3.5.
 
     >>> conditional([[0.1, 0.2], [0.3, 0.4]], given=0).round(4).tolist()

@@ -307,7 +307,7 @@ class MultinomialNaiveBayes(_Counting):
     """Multinomial naive Bayes for documents: P(d|c) ∝ Π_w p(w|c)^count, p(w|c) = (count + α)/(total + α·words).
 
     ``sample`` draws documents of ``document_length_`` words. A sparse X, such as that
-    of scikit-learn's ``CountVectorizer``, stays sparse. Source: Manning, Raghavan and
+    of scikit-learn's ``CountVectorizer``, stays sparse. Reference: Manning, Raghavan and
     Schütze 2008, section 13.2.
 
     Args:
@@ -375,7 +375,7 @@ class BernoulliNaiveBayes(_Counting):
 
     Features above ``threshold`` are 1, others 0. A sparse X stays sparse: with a
     threshold below 0 its unstored zeros are above it, and the features that are not are
-    counted instead. Source: Manning, Raghavan and Schütze 2008, section 13.3.
+    counted instead. Reference: Manning, Raghavan and Schütze 2008, section 13.3.
 
     Args:
         alpha: Additive smoothing of the counts of 1 and of 0.

@@ -19,22 +19,23 @@ from deltarule.nn.layers.containers import choose_initializers, shares_parameter
 from deltarule.nn.layers.hard_activations import PerNeuron
 from deltarule.nn.layers.masked_linear import MaskedLinear
 from deltarule.nn.module.module import Module
+from deltarule.renamed import warn_former
 from deltarule.render.svg.networks import network
 from deltarule.tensor.functional import TensorLike, as_tensor
 from deltarule.tensor.tensor import Tensor
 from deltarule.tensor.transforms import grad
 
-__all__ = ["GeneralNetwork", "P", "Trace"]
+__all__ = ["ForwardPass", "GeneralNetwork", "P"]
 
 Gates = Sequence[Module | Sequence[Module]]
 LossLike = str | Loss | Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Trace:
-    """A forward pass: ``levels[i]`` = (x⁽ⁱ⁾, s⁽ⁱ⁾) for i < D, and the output x⁽ᴰ⁾.
+class ForwardPass:
+    """The values of a forward pass: ``levels[i]`` = (x⁽ⁱ⁾, s⁽ⁱ⁾) for i < D, and the output x⁽ᴰ⁾.
 
-    >>> len(P(2, 3, 1).trace([1.0, 2.0]).levels)
+    >>> len(P(2, 3, 1).forward_pass([1.0, 2.0]).levels)
     2
     """
 
@@ -118,19 +119,32 @@ class GeneralNetwork(Module):
             x = gate(affine(x))
         return x
 
-    def trace(self, x: TensorLike) -> Trace:
-        """Return the values and pre-activations of all levels, and the output."""
+    def forward_pass(self, x: TensorLike) -> ForwardPass:
+        """Return the values and pre-activations of all levels, and the output.
+
+        >>> from deltarule import nn
+        >>> net = GeneralNetwork([["a", "b"], ["y"]], [("a", "y"), ("b", "y")], [nn.ReLU()])
+        >>> net.maps[0].weight.assign([[2.0, 3.0]])
+        >>> passed = net.forward_pass([1.0, -1.0])
+        >>> passed.levels[0][1].tolist(), passed.output.tolist()
+        ([-1.0], [0.0])
+        """
         value, levels = as_tensor(x), []
         for affine, gate in zip(self.maps, self.gates, strict=True):
             signal: Tensor = affine(value)
             levels.append((value, signal))
             value = gate(signal)
-        return Trace(levels, value)
+        return ForwardPass(levels, value)
+
+    def trace(self, x: TensorLike) -> ForwardPass:
+        """Return ``forward_pass(x)``; the former name, with a DeprecationWarning."""
+        warn_former("GeneralNetwork.trace", "forward_pass")
+        return self.forward_pass(x)
 
     def features(self, x: TensorLike, level: int) -> Tensor:
         """Return the hidden features x⁽ⁱ⁾ of a level: x for level 0, N x for level D."""
-        trace = self.trace(x)
-        values = [value for value, _ in trace.levels] + [trace.output]
+        passed = self.forward_pass(x)
+        values = [value for value, _ in passed.levels] + [passed.output]
         if not 0 <= level < len(values):
             raise ArgumentError(
                 "features", expected=f"a level 0 … {len(values) - 1}", got=str(level)
@@ -139,7 +153,7 @@ class GeneralNetwork(Module):
 
     def signals(self, x: TensorLike) -> list[Tensor]:
         """Return the pre-activations s⁽ⁱ⁾ = F⁽ⁱ⁾x⁽ⁱ⁾ for i = 0 … D − 1, where x⁽ⁱ⁺¹⁾ = G⁽ⁱ⁺¹⁾s⁽ⁱ⁾."""
-        return [signal for _, signal in self.trace(x).levels]
+        return [signal for _, signal in self.forward_pass(x).levels]
 
     def deltas(
         self, x: TensorLike, y: TensorLike, loss: LossLike | None = None
@@ -154,9 +168,9 @@ class GeneralNetwork(Module):
             y: The targets.
             loss: A name, a ``Loss``, or a function of the tensors N x and y; ‖N x − y‖² by default.
         """
-        trace = self.trace(x)
-        total = _total_loss(trace.output, as_tensor(y), loss)
-        return list(grad(total, [signal for _, signal in trace.levels]))
+        passed = self.forward_pass(x)
+        total = _total_loss(passed.output, as_tensor(y), loss)
+        return list(grad(total, [signal for _, signal in passed.levels]))
 
     def edges(self) -> list[tuple[str, str]]:
         """Return the edges (source, target) in the order of the weights."""

@@ -315,7 +315,7 @@ class RNN(RecurrentLayer):
 class LSTM(RecurrentLayer):
     """c_t = f ⊙ c_{t−1} + i ⊙ g and h_t = o ⊙ tanh c_t, gates in the order i, f, g, o.
 
-    Source: Hochreiter and Schmidhuber 1997; forget gates: Gers et al. 2000.
+    Reference: Hochreiter and Schmidhuber 1997; forget gates: Gers et al. 2000.
 
     i, f, o = σ(W_x x_t + b_x + W_h h_{t−1} + b_h), each with its own rows of the
     weights, and g with tanh. Arguments and shapes are those of ``RNN``.

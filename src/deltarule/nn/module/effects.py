@@ -42,7 +42,7 @@ def record_assignments(module: Tree, *, training: bool = True) -> Iterator[Effec
         entry for entry in before if entry[3].requires_grad or id(entry[3]) in state
     ]
     places = list(_attribute_slots(module))
-    with tracing.inner_trace() as record:
+    with tracing.record_inner_trace() as record:
         try:
             yield effects
             found = {

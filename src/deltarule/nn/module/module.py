@@ -295,7 +295,7 @@ class Module(Tree):
             )
         return {name: found[name] for name in names} if names else found
 
-    def source(
+    def source_code(
         self, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c"
     ) -> str:
         """Return the source code of a prediction: one C file with the weights, or the loop nests that are compiled.
@@ -306,10 +306,17 @@ class Module(Tree):
             form: "c" for C, "loops" for the loop nests.
 
         >>> from deltarule import nn
-        >>> "int predict(" in nn.Linear(3, 2).source((3,))
+        >>> "int predict(" in nn.Linear(3, 2).source_code((3,))
         True
         """
         return prediction_source(self, input_shape, batch_size, form)
+
+    def source(
+        self, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c"
+    ) -> str:
+        """Return ``source_code(input_shape, batch_size, form)``; the former name, with a DeprecationWarning."""
+        warn_former(f"{type(self).__name__}.source", "source_code")
+        return self.source_code(input_shape, batch_size, form)
 
     def summary(self, input_shape: Sequence[int] | Sequence[Sequence[int]]) -> Summary:
         """Return a table of layers: output shapes and parameters with their arithmetic, flops, receptive field.

@@ -128,7 +128,7 @@ def learning_rate_range(
     >>> 1e-6 < found.suggestion < 10
     True
 
-    Source: L. Smith, Cyclical learning rates for training neural networks, 2017.
+    Reference: L. Smith, Cyclical learning rates for training neural networks, 2017.
     """
     if not 0 < lowest < highest:
         raise ArgumentError(

@@ -22,7 +22,7 @@ class UseAverages(Callback):
     Raises:
         ArgumentError: Before the first step, unless the optimiser is an ``optim.EMA``.
 
-    Source: B. Polyak and A. Juditsky, Acceleration of stochastic approximation by averaging, 1992.
+    Reference: B. Polyak and A. Juditsky, Acceleration of stochastic approximation by averaging, 1992.
 
     >>> from deltarule import nn, optim
     >>> model = nn.Sequential(nn.Linear(1, 1, bias=False))

@@ -268,7 +268,7 @@ def _traced_program(
         if snapshot is None:
             return None
         watched.append(snapshot)
-    with tracing.trace() as record:
+    with tracing.record_trace() as record:
         try:
             program, values = prediction_program(
                 model, column, count, None if loss is None else loss.predict

@@ -232,7 +232,7 @@ def _cache_evaluation(
     task, loss = evaluation.task, Snapshot.of(evaluation.task.loss)
     if loss is None:
         return
-    with tracing.trace() as record:
+    with tracing.record_trace() as record:
         try:
             evaluation.prepare()
         except DeltaruleError:  # raised again when the caller builds it, untraced

@@ -14,7 +14,7 @@ import pytest
 from contracts import test_ops as contract
 from deltarule import dtypes, nn
 from deltarule.backends.base import Array
-from deltarule.backends.native.c.source import c_source
+from deltarule.backends.native.c.codegen import c_source
 from deltarule.backends.reference import ReferenceBackend
 from deltarule.dtypes import DType
 from deltarule.grad.reverse import gradients
@@ -298,7 +298,7 @@ class Bag(nn.Module):
 def test_models_of_words_are_exported(
     tmp_path: Path, model: nn.Module, shape: tuple[int, ...], batch: int
 ) -> None:
-    text = model.source(shape, batch)
+    text = model.source_code(shape, batch)
     whole = "int64_t *inputs" in text
     assert whole == any(
         isinstance(module, nn.Embedding) for _, module in model.named_modules()

@@ -13,8 +13,8 @@ from deltarule.backends.reference import ReferenceBackend
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.program import StepProgram
-from deltarule.lower.layout import Panels
 from deltarule.lower.lower import lower_step
+from deltarule.lower.memory_layout import Panels
 
 F64 = dtypes.FLOAT64
 Following = Callable[

@@ -47,10 +47,10 @@ from deltarule.backends.native.program.work_sharing import emit_phases
 from deltarule.dtypes import BOOL, FLOAT64
 from deltarule.errors import ArgumentError
 from deltarule.graph.program import Program, StepProgram
-from deltarule.lower.layout import Panels
 from deltarule.lower.loops import Buffer, Contraction, Nest, Routine, Scatter, Statement
 from deltarule.lower.lower import Lowered, lower, lower_step
 from deltarule.lower.memory import ALIGNMENT
+from deltarule.lower.memory_layout import Panels
 
 _NAME = (
     "KERNEL"  # placeholder for the name of a function: equal functions are emitted once

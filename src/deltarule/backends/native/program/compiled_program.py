@@ -24,7 +24,7 @@ from deltarule.backends.validation import CheckMessage
 
 @dataclass(frozen=True)
 class ArenaArray:
-    """An array in the arena; if ``width`` is not 0, its ``axis`` is stored in panels (see ``lower.layout``)."""
+    """An array in the arena; if ``width`` is not 0, its ``axis`` is stored in panels (see ``lower.memory_layout``)."""
 
     offset: int
     size: int

@@ -81,7 +81,7 @@ class Panels:
         return f"panels of {self.width} along axis {self.axis}"
 
 
-Layout = RowMajor | Panels
+MemoryLayout = RowMajor | Panels
 
 
 def panels(shape: Sequence[int], axis: int, width: int = 16) -> Panels:

@@ -1,4 +1,4 @@
-"""Folding: a chain of affine layers is one affine layer."""
+"""Fusion: a chain of affine layers is one affine layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deltarule.nn.layers.standardize import Standardize
 from deltarule.nn.module.module import Module
 from deltarule.nn.saving import build
 
-__all__ = ["affine_map", "fold"]
+__all__ = ["affine_map", "fuse_layers"]
 
 Array = npt.NDArray[Any]
 Affine = tuple[Array, Array]  # W (m, n), b (m,): x ↦ Wx + b
@@ -58,15 +58,15 @@ def affine_map(model: Module, n_features: int | None = None) -> Affine:
     return _layer_map(model, n)
 
 
-def fold(model: Sequential) -> Sequential:
+def fuse_layers(model: Sequential) -> Sequential:
     """Return a network with the same outputs at inference whose adjacent affine layers are merged into one.
 
-    Batch normalisation after a convolution is folded into the convolution's weights.
+    Batch normalisation after a convolution is fused into the convolution's weights.
     Other layers are the same objects as before. The merged layers have new parameters:
     training them does not train the original ones.
 
     >>> from deltarule import nn
-    >>> fold(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm(3), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)))
+    >>> fuse_layers(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm(3), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)))
     Sequential(
       0: Linear(4→2)
       1: ReLU
@@ -78,7 +78,7 @@ def fold(model: Sequential) -> Sequential:
     for layer in model.flat():
         previous = result[-1] if result and not run else None
         if isinstance(layer, BatchNorm) and isinstance(previous, Convolution):
-            result[-1] = _fold_into_convolution(previous, layer)
+            result[-1] = _fuse_into_convolution(previous, layer)
         elif _is_affine(layer) and (run or _in_features(layer)):
             run.append(layer)
         else:
@@ -100,7 +100,7 @@ def _merge(run: list[Module]) -> list[Module]:
     return [merged]
 
 
-def _fold_into_convolution(layer: Convolution, norm: BatchNorm) -> Module:
+def _fuse_into_convolution(layer: Convolution, norm: BatchNorm) -> Module:
     """Return the convolution with filters and bias scaled and shifted as the batch normalisation would its outputs."""
     scale, shift = _scale_and_shift(norm)
     config = layer.config() or {}

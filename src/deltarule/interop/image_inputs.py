@@ -1,4 +1,4 @@
-"""Memory layouts: where a model flattens images, whose features other libraries order channels first."""
+"""Layers of a model whose inputs are images or flattened images, which PyTorch stores channels first."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _BATCH = 2
 
 
 @final
-class Layouts:
-    """The layout of the input of each layer of a model: an image, a flattened image, or neither.
+class ImageInputs:
+    """The kind of input of each layer of a model: an image, a flattened image, or neither.
 
     An input with three axes or more is an image, and so is the output of a spatial layer (convolution, pooling …); the
-    output of recurrent, attention and dense layers is not. All other layers keep the layout.
+    output of recurrent, attention and dense layers is not. All other layers keep the kind of their input.
 
     Args:
         model: The model.
@@ -31,7 +31,7 @@ class Layouts:
         ArgumentError: A model with a ``Flatten`` and no ``input_shape``.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 2, kernel_size=3), nn.Flatten(), nn.Linear(8, 3))
-    >>> Layouts(model, (4, 4, 1)).flattened(list(model)[2])
+    >>> ImageInputs(model, (4, 4, 1)).flattened_shape(list(model)[2])
     (2, 2, 2)
     """
 
@@ -39,7 +39,7 @@ class Layouts:
         self._images: dict[int, bool] = {}
         self._flat: dict[int, tuple[int, ...]] = {}
         if input_shape is not None:
-            self._trace(model, tuple(input_shape))
+            self._record(model, tuple(input_shape))
         elif any(isinstance(module, nn.Flatten) for _, module in model.named_modules()):
             raise ArgumentError(
                 "input_shape",
@@ -52,11 +52,11 @@ class Layouts:
         """Return whether the input of a layer is an image."""
         return self._images.get(id(module), False)
 
-    def flattened(self, module: nn.Module) -> tuple[int, ...] | None:
+    def flattened_shape(self, module: nn.Module) -> tuple[int, ...] | None:
         """Return the shape, channels last, of the image whose flattened features are the input of a layer, or None."""
         return self._flat.get(id(module))
 
-    def _trace(self, model: nn.Module, shape: tuple[int, ...]) -> None:
+    def _record(self, model: nn.Module, shape: tuple[int, ...]) -> None:
         learned = (
             item.dtype for _, item in model.named_parameters(include_frozen=True)
         )
@@ -77,9 +77,9 @@ class Layouts:
             given = visit.inputs[0].node
             self._propagate(given, image, flat)
             self._images[id(visit.layer)] = image[given]
-            layout = flat[given]
-            if layout is not None:
-                self._flat[id(visit.layer)] = layout
+            shape_before = flat[given]
+            if shape_before is not None:
+                self._flat[id(visit.layer)] = shape_before
             node = visit.output.node
             if isinstance(visit.layer, nn.Flatten) and given is not node:
                 flat[node] = (
@@ -102,7 +102,7 @@ class Layouts:
         image: dict[Node, bool],
         flat: dict[Node, tuple[int, ...] | None],
     ) -> None:
-        """Propagate layouts along the graph: a result has the layout of its first operand with a known one."""
+        """Propagate the kinds along the graph: a result has that of its first operand with a known one."""
         for one in topological([node]):
             if one not in image:
                 image[one] = any(
