@@ -14,7 +14,7 @@ from deltarule.tensor.explain import (
     Prepared,
     node_names,
     original_node,
-    random_source,
+    value_sampler,
     without_target_checks,
 )
 from deltarule.tensor.tensor import Tensor
@@ -96,7 +96,7 @@ def grade_derivation(
         [original_node(variable) for variable in variables],
         answer,
         Prepared(),
-        random_source(seed),
+        value_sampler(seed),
         names=labels,
         parameters=(
             None if parameters is None else [original_node(p) for p in parameters]

@@ -17,7 +17,7 @@ from deltarule.explain.grading.mistakes import spoil
 from deltarule.explain.page.page import entry
 from deltarule.explain.proof.proof import Precise
 from deltarule.render.mathematics import to_text
-from deltarule.tensor.explain import random_source, run, without_target_checks
+from deltarule.tensor.explain import run, value_sampler, without_target_checks
 from deltarule.tensor.tensor import Tensor
 from unit.explain.solutions import PROBLEMS, SOLUTIONS, Solution
 from unit.explain.test_printed_lines import NETWORKS
@@ -96,7 +96,7 @@ def is_wrong(derived: Derived, line: Line, term: Term) -> bool:
     except ShapeError:
         return False
     precise = Precise(
-        [derived.loss, node, line.value], run, random_source(1), derived.loss
+        [derived.loss, node, line.value], run, value_sampler(1), derived.loss
     )
     differs = False
     for _ in range(3):
