@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -64,7 +65,8 @@ class Diagnosis:
             ratio = sample.ratio(shown, truth)
             if ratio is not None:
                 return self._scaled(ratio, sample, head + remark)
-            for mistake in candidates:
+            near = sample.proportional_at_first(shown, [m.node for m in candidates])
+            for mistake in itertools.compress(candidates, near):
                 factor = sample.ratio(shown, mistake.node)
                 if factor is None:
                     continue
@@ -157,7 +159,7 @@ def _shape_text(shape: Shape) -> str:
 
 def _factor_text(ratio: float) -> str:
     short = Fraction(ratio).limit_denominator(100)
-    text = str(short) if abs(float(short) - ratio) < 1e-9 else f"{ratio:.6g}"
+    text = str(short) if abs(float(short) - ratio) < 1e-9 else f"{ratio:.10g}"
     return text.replace("-", "−")
 
 

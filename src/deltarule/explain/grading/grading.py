@@ -13,8 +13,9 @@ from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain.derivation.derivation import Derived, Deriver, Layout
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.term import matrix_shape
-from deltarule.explain.grading.comparison import Sample
+from deltarule.explain.grading.comparison import Comparison, Sample
 from deltarule.explain.grading.diagnosis import Diagnosis, transposed
+from deltarule.explain.grading.rounded import equal_when_unrounded
 from deltarule.explain.grading.verdict import Grade
 from deltarule.explain.page.page import entry
 from deltarule.explain.proof.proof import Draw, Evaluate, Precise
@@ -29,6 +30,12 @@ from deltarule.render.mathematics import to_text
 
 Answer = str | Callable[..., Any]
 LANGUAGES = ("auto", "latex", "mathematics", "python")
+_OUTSIDE = {
+    "undefined": "",
+    "large": "for large values of the inputs",
+    "small": "for small values of the inputs",
+    "kink": "beside a point where a condition or a maximum changes",
+}
 
 
 def grade(
@@ -140,7 +147,7 @@ class _Grader:
             return Grade(
                 False, "shape", self._wanted.number, f"The sizes do not fit. {error}"
             )
-        grade_ = self._compare(reading.node, truth)
+        grade_ = self._compare(reading.node, truth, answer)
         return replace(grade_, understood=Understood(reading.formula))
 
     def _truth(self) -> Node:
@@ -154,23 +161,42 @@ class _Grader:
             return read_python(answer, names, self._wrt.dtype)
         return read(answer, names, self._wrt.dtype, self._truth().shape)
 
-    def _compare(self, answer: Node, truth: Node) -> Grade:
+    def _compare(self, answer: Node, truth: Node, text: str) -> Grade:
+        sample = Sample(self._precise([answer, truth]))
+        found = sample.compare(answer, truth)
+        if found.equal or found.where in _OUTSIDE:
+            return self._told(found)
+        rounded = equal_when_unrounded(sample, answer, truth, text)
+        if rounded:
+            shown = ", ".join(f"{value:.15g}" for value in rounded)
+            kind = "a rounded number" if len(rounded) == 1 else "rounded numbers"
+            message = f"This is {self._name}, with {shown} as {kind}."
+            return Grade(True, "equal", None, message)
         candidates = self._diagnosis.candidates()
         turned = transposed(answer)
-        roots = [
-            self._derived.loss,
-            answer,
-            truth,
-            *(c.node for c in candidates),
-            *([turned] if turned is not None else []),
-        ]
-        precise = Precise(
-            list(dict.fromkeys(roots)), self._evaluate, self._draw, self._derived.loss
-        )
-        sample = Sample(precise)
-        if sample.agrees(answer, truth):
-            return Grade(True, "equal", None, f"This is {self._name}.")
+        roots = [answer, truth, *(c.node for c in candidates)]
+        roots += [turned] if turned is not None else []
+        sample = Sample(self._precise(roots))
         return self._diagnosis.of(sample, answer, truth, candidates)
+
+    def _precise(self, roots: Sequence[Node]) -> Precise:
+        loss = self._derived.loss
+        unique = list(dict.fromkeys([loss, *roots]))
+        return Precise(unique, self._evaluate, self._draw, loss)
+
+    def _told(self, found: Comparison) -> Grade:
+        """Return the grade of an answer that is right, or that differs only outside ordinary points."""
+        if found.equal:
+            return Grade(True, "equal", None, f"This is {self._name}.")
+        head, line = f"This is not {self._name}.", self._wanted.number
+        if found.where == "undefined":
+            message = (
+                f"{head} Your answer is not finite at {found.undefined} of {found.points} random points, "
+                "where the gradient is."
+            )
+            return Grade(False, "undefined", line, message)
+        message = f"{head} It has the same value at ordinary points, but not {_OUTSIDE[found.where]}."
+        return Grade(False, "condition", line, message)
 
     def _grade_function(self, answer: Callable[..., Any], truth: Node) -> Grade:
         """Run a function on arrays at each point and compare its results."""
@@ -183,15 +209,13 @@ class _Grader:
                 got=", ".join(missing),
             )
         nodes = [self.known[canonical(name)].node for name in wanted]
-        roots = list(dict.fromkeys([self._derived.loss, truth, *nodes]))
-        precise = Precise(roots, self._evaluate, self._draw, self._derived.loss)
+        precise = self._precise([truth, *nodes])
         given = precise.draw()
         result = answer(*precise.values([precise[node] for node in nodes], given))
         shape = tuple(getattr(result, "shape", ()))
         stand_in = build.input_node("answer", matrix_shape(shape), dtypes.FLOAT64)
         candidates = self._diagnosis.candidates()
-        roots = list(dict.fromkeys([*roots, *(c.node for c in candidates)]))
-        precise = Precise(roots, self._evaluate, self._draw, self._derived.loss)
+        precise = self._precise([truth, *nodes, *(c.node for c in candidates)])
         twins = [precise[node] for node in nodes]
 
         def called(given: Mapping[Node, Any]) -> dict[Node, Any]:
@@ -205,6 +229,7 @@ class _Grader:
             return {stand_in: shaped}
 
         sample = Sample(precise, called, stand_in)
-        if sample.agrees(stand_in, truth):
-            return Grade(True, "equal", None, f"This is {self._name}.")
+        found = sample.compare(stand_in, truth)
+        if found.equal or found.where in _OUTSIDE:
+            return self._told(found)
         return self._diagnosis.of(sample, stand_in, truth, candidates)

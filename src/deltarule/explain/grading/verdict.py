@@ -13,7 +13,8 @@ class Grade:
     """The verdict on an answer.
 
     ``mistake`` is "equal" or one of: "sign", "factor", "mean", "transposed", "transpose", "order", "activation",
-    "path", "term", "axis", "shape", "unknown". ``line`` is the first line of the derivation at which it departs.
+    "path", "term", "axis", "shape", "undefined" (not finite where the gradient is), "condition" (equal at ordinary
+    points only), "unknown". ``line`` is the first line of the derivation at which it departs.
     ``understood`` is the answer as it was read, typeset; None for a function of arrays.
     """
 

@@ -17,6 +17,7 @@ from deltarule.explain.derivation.derivation import Derived, Layout, Line
 from deltarule.explain.formula.term import matrix_shape
 from deltarule.explain.formula.to_graph import difference, fitted, lower, lower_to
 from deltarule.explain.proof.domains import Domain, domains
+from deltarule.explain.proof.rounding import Noisy
 from deltarule.grad.check import largest
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -28,6 +29,8 @@ from deltarule.shapes import Dimension
 
 Evaluate = Callable[[Sequence[Node], Mapping[Node, Any]], list[Any]]
 Draw = Callable[[Node, Domain], Any]  # a random array of the node's shape and type
+Stretch = Callable[[int, Any], Any]  # of the number of an input and its value
+_STRETCHED = frozenset({"real", "positive"})
 ENGINE_TOLERANCE = 1e-9
 DIFFERENCE_TOLERANCE = 1e-6
 _STEP = 1e-4
@@ -146,6 +149,10 @@ class Precise:
     def __getitem__(self, node: Node) -> Node:
         return self._twins[node]
 
+    def twin(self, node: Node) -> Node:
+        """Return the twin of a node; one that has none is its own."""
+        return self._twins.get(node, node)
+
     @property
     def leaves(self) -> list[Node]:
         """The inputs of which these are the twins."""
@@ -154,12 +161,32 @@ class Precise:
     def __contains__(self, node: Node) -> bool:
         return node in self._twins
 
-    def draw(self) -> dict[Node, Any]:
-        """Return random values for all inputs."""
-        return {
-            twin: self._draw(twin, self._domains.get(node, Domain("real")))
+    def draw(self, stretch: Stretch | None = None) -> dict[Node, Any]:
+        """Return random values for all inputs; ``stretch`` changes those that are only real or positive."""
+        given = {}
+        for place, (node, twin) in enumerate(self._drawn.items()):
+            domain = self._domain(node)
+            value = self._draw(twin, domain)
+            if stretch is not None and domain.kind in _STRETCHED:
+                value = stretch(place, value)
+            given[twin] = value
+        return given
+
+    def _domain(self, node: Node) -> Domain:
+        return self._domains.get(node, Domain("real"))
+
+    def movable(self, twins: Sequence[Node]) -> list[Node]:
+        """Return the twins of inputs, among some, that may take any real value."""
+        found = set(twins)
+        return [
+            twin
             for node, twin in self._drawn.items()
-        }
+            if twin in found and self._domain(node).kind == "real"
+        ]
+
+    def noisy(self, graphs: Noisy, given: Mapping[Node, Any]) -> list[Any]:
+        """Evaluate graphs of twins with noise after each operation."""
+        return graphs.values(self._evaluate, self._draw, given)
 
     def direction(self, node: Node) -> Any:
         """Return a random direction of a node's shape."""
