@@ -130,9 +130,10 @@ class _Body:
             f'<simpleChoice identifier="option-{index}">{escape(option)}</simpleChoice>'
             for index, option in enumerate(choice.options, start=1)
         )
+        before, prompt = _prompt(letter, item)
         self.blocks.append(
-            f'<choiceInteraction responseIdentifier="{name}" shuffle="false" maxChoices="1">'
-            f"<prompt>{letter}) {_formula(item.asked)}</prompt>{options}</choiceInteraction>"
+            f'{before}<choiceInteraction responseIdentifier="{name}" shuffle="false" maxChoices="1">'
+            f"{prompt}{options}</choiceInteraction>"
         )
         self._rubric(letter, item)
         test = f'<match><variable identifier="{name}"/><correct identifier="{name}"/></match>'
@@ -144,9 +145,10 @@ class _Body:
         self.declarations.append(
             f'<responseDeclaration identifier="{name}" cardinality="single" baseType="string"/>'
         )
+        before, prompt = _prompt(letter, item)
         self.blocks.append(
-            f'<extendedTextInteraction responseIdentifier="{name}" expectedLines="3">'
-            f"<prompt>{letter}) {_formula(item.asked)}</prompt></extendedTextInteraction>"
+            f'{before}<extendedTextInteraction responseIdentifier="{name}" expectedLines="3">'
+            f"{prompt}</extendedTextInteraction>"
         )
         self._rubric(letter, item)
 
@@ -204,6 +206,14 @@ def _lines(entries: Sequence[tuple[str, float]], fields: Sequence[str]) -> list[
         row = position.partition(",")[0] if "," in position else ""
         rows.setdefault(row, []).append(entry)
     return [" ".join(row) for row in rows.values()]
+
+
+def _prompt(letter: str, item: Item) -> tuple[str, str]:
+    """Return what is asked as a paragraph before the interaction or as its prompt, where not all read MathML."""
+    asked = f"{letter}) {_formula(item.asked)}"
+    if isinstance(item.asked, m.Text):
+        return "", f"<prompt>{asked}</prompt>"
+    return f"<p>{asked}</p>", ""
 
 
 def _formula(formula: m.Formula) -> str:
