@@ -89,9 +89,13 @@ def test_latex_stands_alone_and_is_balanced(topic, answers, read_latex, exams):
     plain = re.sub(r"\\[{}]", "", text)
     assert plain.count("{") == plain.count("}")
     assert text.count("$") % 2 == 0
-    assert text.count(r"\[") == text.count(r"\]")
-    for formula in re.findall(r"\\\[ (.*?) \\\]", text):
+    aligned = re.findall(r"\\begin{aligned} (.*?) \\end{aligned}", text)
+    defined = [line for lines in aligned for line in lines.split(r" \\ ")]
+    numbers = re.findall(r"\\mbox{\$(.*?)\$}", text)
+    for formula in [line.removeprefix("& ") for line in defined] + numbers:
         read_latex(formula)
+    given = [formula for q in exams[topic].questions for formula in q.given]
+    assert len(defined) + len(numbers) == len(given)
 
 
 def test_json_has_what_is_given_and_answers_on_request(exams):

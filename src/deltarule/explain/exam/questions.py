@@ -107,6 +107,21 @@ def equation(left: m.Formula, right: m.Formula) -> m.Formula:
     return m.row(left, m.Operator("=", spaced=True), right)
 
 
+def is_data(formula: m.Formula) -> bool:
+    """Whether a formula gives the numbers of a variable, as equation(name, numbers) does.
+
+    >>> is_data(equation(name("x"), vector([1, 2]))), is_data(equation(name("z"), name("x")))
+    (True, False)
+    """
+    if not isinstance(formula, m.Row) or len(formula.items) != 3:
+        return False
+    numbers = formula.items[2]
+    if isinstance(numbers, m.Fenced):
+        numbers = numbers.body
+    parts = numbers.items if isinstance(numbers, m.Row) else (numbers,)
+    return all(isinstance(part, (m.Number, m.Operator, m.Grid)) for part in parts)
+
+
 def vector(numbers: Sequence[float]) -> m.Formula:
     """Return a column written as a row in parentheses."""
     return m.Fenced(m.join([value(number) for number in numbers], m.Operator(", ")))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from deltarule.explain.exam.questions import Item, Question, points_text
+from deltarule.explain.exam.questions import Item, Question, is_data, points_text
 from deltarule.explain.exam.responses import Choice, FreeText, Gradient
+from deltarule.render import latex
 from deltarule.render import mathematics as m
 from deltarule.render.html import Heading
 
@@ -23,11 +24,10 @@ STYLE = """
 .exam+.exam{break-before:page}
 @media print{.exam li{break-inside:avoid}.exam .space{height:3cm}}
 """
-PREAMBLE = r"""\documentclass[11pt]{article}
-\usepackage{amsmath,amssymb}
-\usepackage[margin=2cm]{geometry}
-\setlength{\parindent}{0pt}
-\begin{document}
+# The first item of a question stays on the page of its text.
+_PREAMBLE = r"""\setlength{\parindent}{0pt}
+\raggedbottom
+\makeatletter\@beginparpenalty=10000\makeatother
 """
 _BLANK = "_" * 20
 
@@ -87,9 +87,13 @@ class Sheet:
 
     def latex(self) -> str:
         """Return the sheet as LaTeX (amsmath)."""
-        key = ", KEY" if self.answers else ""
-        title = m.escape_text(self.title)
-        parts = [rf"\section*{{{title}, variant {self.variant}{key}}}"]
+        heading = f"{self.title}, variant {self.variant}"
+        heading = m.escape_text(heading) + (", KEY" if self.answers else "")
+        parts = [
+            r"\setcounter{page}{1}",
+            rf"\renewcommand{{\thepage}}{{{heading} --- \arabic{{page}}}}",
+            rf"\section*{{{heading}}}",
+        ]
         if not self.answers:
             total = points_text(self.points)
             parts.append(
@@ -99,11 +103,16 @@ class Sheet:
         parts.append(r"\begin{enumerate}")
         for question in self.questions:
             points = points_text(question.points)
-            parts.append(rf"\item {m.escape_text(question.text)} ({points})")
-            parts.extend(rf"\[ {m.to_latex(formula)} \]" for formula in question.given)
+            parts.append(r"\item \begin{minipage}[t]{\linewidth}")
+            parts.append(rf"{m.escape_text(question.text)} ({points})\par")
+            parts.extend(_given(question.given))
+            parts.append(r"\end{minipage}\par\nopagebreak")
             parts.append(r"\begin{enumerate}")
             parts.extend(self._item_as_latex(item) for item in question.items)
             parts.append(r"\end{enumerate}")
+            if self.answers:
+                verified = m.escape_text(question.verified)
+                parts.append(rf"{{\small verified: {verified}\par}}")
         return "\n".join([*parts, r"\end{enumerate}"])
 
     def _item_as_latex(self, item: Item) -> str:
@@ -189,7 +198,25 @@ class Sheet:
 def document(sheets: Sequence[Sheet], standalone: bool) -> str:
     """Return sheets as LaTeX, each on a page of its own; with ``standalone`` as a whole document."""
     body = "\n\\newpage\n".join(sheet.latex() for sheet in sheets)
-    return f"{PREAMBLE}{body}\n\\end{{document}}\n" if standalone else body
+    return latex.document(body, _PREAMBLE) if standalone else body
+
+
+def _given(formulas: Sequence[m.Formula]) -> list[str]:
+    """Write definitions below each other, and numbers beside each other."""
+    numbers = [formula for formula in formulas if is_data(formula)]
+    defined = [formula for formula in formulas if not is_data(formula)]
+    parts = []
+    if defined:
+        lines = r" \\ ".join(rf"& {m.to_latex(formula)}" for formula in defined)
+        parts.append(
+            rf"\smallskip $\displaystyle\begin{{aligned}} {lines} \end{{aligned}}$\par"
+        )
+    if numbers:
+        boxes = r" \quad ".join(
+            rf"\mbox{{${m.to_latex(formula)}$}}" for formula in numbers
+        )
+        parts.append(rf"\smallskip {{\raggedright {boxes}\par}}")
+    return parts
 
 
 def label(index: int) -> str:

@@ -10,12 +10,8 @@ from deltarule.explain.derivation.derivation import Derived, Line
 from deltarule.explain.page.page import Batch, Entry, entry, header, parameters
 from deltarule.render import mathematics as m
 from deltarule.render.html import page
+from deltarule.render.latex import document
 
-_PREAMBLE = r"""\documentclass{article}
-\usepackage{amsmath,amssymb}
-\usepackage[margin=2cm]{geometry}
-\begin{document}
-"""
 _STYLE = """
 .derivation { font: 16px/1.5 system-ui, sans-serif; color: inherit; background: transparent; overflow-x: auto; }
 .derivation h3 { font-size: 1em; margin: 1em 0 .2em; }
@@ -54,7 +50,7 @@ def latex(
     if conclusion:
         parts.append(rf"% {conclusion}")
     body = "\n".join(parts)
-    return f"{_PREAMBLE}{body}\n\\end{{document}}\n" if standalone else body
+    return document(body) if standalone else body
 
 
 def _aligned(entries: Sequence[Entry]) -> str:
