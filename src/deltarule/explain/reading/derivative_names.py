@@ -49,7 +49,13 @@ class DerivativeParser(ScriptParser):
             over = self._differential()
             if over is not None and self.accept("}") and self.accept("{"):
                 under = self._differential()
-                if under is not None and self.accept("}"):
+                sign = self.here
+                index = under is not None and self.accept("_") is not None
+                if under is not None and index:  # \frac{∂L}{∂W_{ij}}
+                    entry = self._indexed(self._ratio(over, under, token), sign)
+                    if self.accept("}"):
+                        return entry
+                elif under is not None and self.accept("}"):
                     return self._ratio(over, under, token)
         self.next = start
         return None

@@ -100,6 +100,10 @@ class TokenStream(ABC):
         """Parse a group of tokens as a formula."""
 
     @abstractmethod
+    def _indexed(self, body: Expression, sign: Token) -> Expression:
+        """Parse the indices of an entry."""
+
+    @abstractmethod
     def sum(self) -> Expression:
         """Parse a sum."""
 

@@ -22,7 +22,7 @@ _COMMANDS = (
 _LETTER = r"(?:[A-Za-zÀ-ɏͰ-ΠΤ-Ͽ\u1e00-\u1effℓ][\u0300-\u036f]*)"
 _WORD = re.compile(_LETTER + "+")
 _NUMBER = re.compile(
-    r"[0-9]+(?:\.[0-9]+|\.(?![0-9A-Za-z]))?(?:[eE][+-]?[0-9]+)?|\.[0-9]+"
+    r"[0-9]+(?:\.[0-9]+|\.(?![0-9A-Za-z^*/'|]))?(?:[eE][+-]?[0-9]+)?|\.[0-9]+"
 )
 
 
@@ -44,7 +44,7 @@ _LOWERED_PLAIN = str.maketrans(_LOWERED, "0123456789+-()aehijklmnoprstuvx")
 _SAME = dict(
     zip("−–⋅∙•∘○⨀∑′’∥⟦⟧≔ϕϵ𝟏∗⊺\u00a0", "--···⊙⊙⊙Σ''‖[]=φε𝟙*⊤ ", strict=True)
 )  # characters of one meaning
-_PAIRS = ("<=", ">=", "==", "!=", "**", ":=", "=:", "||", ".*", ".T")
+_PAIRS = ("<=", ">=", "==", "!=", "**", ":=", "=:", "||", ".*", "./", ".^", ".T")
 _PAIR_MEANS = {
     "<=": "≤",
     ">=": "≥",
@@ -54,6 +54,7 @@ _PAIR_MEANS = {
     ":=": "=",
     "||": "‖",
     ".*": "⊙",
+    "./": "/",
 }
 _HALVES = {
     "½": "1/2",
@@ -254,6 +255,11 @@ class _Lexer:
         pair = next((pair for pair in _PAIRS if text.startswith(pair, at)), None)
         if pair == ".T" and not re.match(r"\.T(?![A-Za-z])", text[at:]):
             pair = None
+        if pair == ".^":
+            self._emit("sign", "^", at, at + 1)
+            self._emit("sign", "⊙", at + 1, at + 2)
+            self._at += 2
+            return
         if pair == ".T":
             self._emit("sign", "^", at, at + 1)
             self._emit("word", "⊤", at + 1, at + 2)

@@ -15,6 +15,7 @@ AXES = "ijklnpqr"  # the letters of the axes of an array without indices
 
 
 _SCALES = (build.multiply, build.divide)
+_SUMS = (build.add, build.subtract)
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def by_entry(
         return Value(operation(a, b), order, identity=True)
     left, right = _equal_kind(left, right)
     if not left.is_scalar and not right.is_scalar:
+        if operation in _SUMS:
+            left, right = _as_row(left, right), _as_row(right, left)
         left, right = _equal_shapes(left, right, name)
     (a, b), order = aligned(left, right)
     free = (left.free[0] and right.free[0], left.free[1] and right.free[1])
@@ -135,6 +138,23 @@ def sized_identity(value: Value, shape: Shape) -> Value:
     unit = algebra.identity(shape[0], value.node.dtype)
     scale = build.reshape(value.node, (*value.node.shape[: len(value.indices)], 1, 1))
     return Value(build.multiply(scale, unit), value.indices)
+
+
+def _as_row(vector: Value, beside: Value) -> Value:
+    """Return a bias b as the row that is added to each row of a batch: XWᵀ + b."""
+    if (
+        len(vector.shape) != 2
+        or len(beside.shape) != 2
+        or any((*vector.free, *beside.free))
+    ):
+        return vector
+    rows, columns = beside.shape
+    fits = vector.shape == (columns, 1) and rows != columns and columns != 1
+    if not fits:
+        return vector
+    row = _reshaped(vector, (1, columns))
+    lead = row.node.shape[: len(row.indices)]
+    return replace(row, node=build.broadcast_to(row.node, (*lead, rows, columns)))
 
 
 def _equal_shapes(left: Value, right: Value, name: str) -> tuple[Value, Value]:

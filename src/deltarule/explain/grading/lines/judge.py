@@ -12,7 +12,8 @@ from deltarule.explain.grading.lines.quantities import Quantities, Quantity
 from deltarule.explain.grading.lines.readings import Claim, Part
 from deltarule.explain.grading.lines.values import Values
 from deltarule.explain.reading.reader import Reading
-from deltarule.graph import build
+from deltarule.explain.reading.syntax import Differential
+from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
 from deltarule.graph.op import LEAVES
 from deltarule.render.mathematics import to_text
@@ -58,7 +59,9 @@ def nodes_of(claims: Sequence[Claim], quantities: Quantities) -> list[Node]:
             for reading in (part.true, part.own):
                 if reading is not None:
                     found[matrix(reading)] = None
-                    found[turned(matrix(reading))] = None
+                if reading is not None and isinstance(part.tree, Differential):
+                    node = matrix(reading)
+                    found |= dict.fromkeys((turned(node), *diagonal_of(node)))
     return list(found)
 
 
@@ -75,6 +78,24 @@ def truth(quantity: Quantity) -> Node | None:
 def turned(node: Node) -> Node:
     """Return the transpose of a matrix, and any other array as it is."""
     return build.matrix_transpose(node) if node.rank == 2 else node
+
+
+def _is_tensor(part: Part) -> bool:
+    """Whether a side is a derivative with more than two axes, which texts write in many ways."""
+    if not isinstance(part.tree, Differential):
+        return False
+    over, under = part.tree.over.node, part.tree.under.node
+    return over.rank + under.rank > 2 and over.rank > 0
+
+
+def diagonal_of(node: Node) -> tuple[Node, Node]:
+    """Return what stands beside the diagonal of a square matrix, and the diagonal as a column."""
+    size = node.shape[0] if node.rank == 2 else None
+    if not isinstance(size, int) or node.shape != (size, size):
+        return node, node
+    unit = algebra.identity(size, node.dtype)
+    diagonal = build.sum_over(build.multiply(node, unit), (1,), keepdims=True)
+    return build.subtract(node, build.multiply(node, unit)), diagonal
 
 
 class Judge:
@@ -103,11 +124,16 @@ class Judge:
             return Judged(
                 claim, NOT_READ, "no equation", known=self.known_values(claim)
             )
-        subject = claim.subject
+        subject, left = claim.subject, claim.parts[0].quantity
+        if left is not None and left.kind == "input" and subject is None:
+            return Judged(claim, NOT_READ, f"the value of {left.shown} is given")
+        if subject is None and any(map(_is_tensor, claim.parts)):
+            message = "the derivative of an array with respect to a matrix"
+            return Judged(claim, NOT_READ, message)
         if subject is None:
             found = self._equation(claim)
         elif subject.kind == "input":
-            return Judged(claim, NOT_READ, f"{subject.shown} is given")
+            return Judged(claim, NOT_READ, f"the value of {subject.shown} is given")
         elif subject.kind == "own":
             found = self._definition(claim, subject)
         else:
@@ -187,7 +213,7 @@ class Judge:
         verdicts: list[str] = []
         unequal: Part | None = None
         for left, right in pairwise(expressions):
-            same = self._same(left, right)
+            same = self._same(left, right) or self._is_local(left, right)
             follows = not same and self._same_true(left, right)
             verdicts.append(CORRECT if same else FOLLOWS if follows else WRONG)
             unequal = unequal or (right if verdicts[-1] == WRONG else None)
@@ -225,6 +251,23 @@ class Judge:
         if left.true is None or right.true is None:
             return False
         return self._values.equal(matrix(left.true), matrix(right.true))
+
+    def _is_local(self, left: Part, right: Part) -> bool:
+        """Whether sides are a derivative of a signal and its value as texts write it: transposed, or its diagonal."""
+        for jacobian, part in ((left, right), (right, left)):
+            if not isinstance(jacobian.tree, Differential):
+                continue
+            value = part.own or part.true
+            whole = jacobian.true or jacobian.own
+            if value is None or whole is None:
+                continue
+            node, known = matrix(value), matrix(whole)
+            if self._values.equal(node, turned(known)):
+                return True
+            beside, diagonal = diagonal_of(known)
+            if self._values.is_zero(beside) and self._values.equal(node, diagonal):
+                return True
+        return False
 
     def _last_value(self, claim: Claim) -> Node | None:
         found = [p.own or p.true for p in claim.values]

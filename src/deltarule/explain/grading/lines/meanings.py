@@ -44,6 +44,7 @@ def renamed(
         short = subject.kind == "signal" or alias.lower().startswith("delta")
         if short and (subject.guessed or judge.known_values(one.claim)):
             found[alias] = one
+    updated = {one.claim.parts[0].alias for one in judged if _is_update(one)}
     changed = True
     while changed:
         consistent = {
@@ -56,7 +57,15 @@ def renamed(
         }
         changed = len(consistent) < len(found)
         found = consistent
-    return set(found)
+    stated = {part.alias for one in judged for part in one.claim.parts[:1]}
+    return set(found) | {name for name in updated & stated if name in names}
+
+
+def _is_update(one: Judged) -> bool:
+    """Whether a claim gives a name of the network another meaning: dz = dz * (1 - a**2)."""
+    subject = one.claim.subject
+    own = subject is not None and subject.kind == "own"
+    return own and bool(one.claim.parts) and bool(one.claim.parts[0].alias)
 
 
 def _users(judged: Sequence[Judged], one: Judged) -> list[Judged]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deltarule.errors import ArgumentError, DeltaruleError, ShapeError
 from deltarule.explain.formula.names import canonical
-from deltarule.explain.formula.term import matrix_shape
+from deltarule.explain.formula.term import is_number, matrix_shape
 from deltarule.explain.formula.to_graph import fitted
 from deltarule.explain.formula.typeset import symbol as typeset_symbol
 from deltarule.explain.grading.lines.quantities import Meaning, Quantities, Quantity
@@ -22,6 +22,7 @@ from deltarule.explain.grading.lines.text import TextLine
 from deltarule.explain.reading.grammar import parse_tokens
 from deltarule.explain.reading.python_answer import read_array
 from deltarule.explain.reading.reader import Reading, defined_name, read_side
+from deltarule.explain.reading.scripts import LOSSES
 from deltarule.explain.reading.syntax import (
     Called,
     Constant,
@@ -29,6 +30,7 @@ from deltarule.explain.reading.syntax import (
     Entry,
     Expression,
     Letter,
+    Literal,
     Named,
     parts,
 )
@@ -52,7 +54,7 @@ class Part:
     ``quantity`` is what the side is if it is a name alone, ``defines`` whether the name is new, and ``alias`` the short
     name, such as delta_1, that is written for it. ``true`` is the value of the side where all names have their true
     values, ``own`` that where they have the values that the text gives them. ``used`` are the quantities that it
-    names, and ``chain`` tells whether derivatives of signals are left in it.
+    names, ``tree`` is its syntax tree, and ``chain`` tells whether derivatives of signals are left in it.
     """
 
     quantity: Quantity | None = None
@@ -61,6 +63,7 @@ class Part:
     true: Reading | None = None
     own: Reading | None = None
     used: frozenset[Quantity] = frozenset()
+    tree: Expression | None = None
     chain: bool = False
     misfit: str = ""
 
@@ -207,9 +210,35 @@ class Text:
             claim.subject = self._answers.get(claim.line.number)
         like = self._shape(claim.subject)
         for place, part in enumerate(claim.parts[first:], start=first):
-            if part.defines:
-                continue
-            self._evaluate(statement, place, part, like)
+            if not part.defines:
+                self._evaluate(statement, place, part, like)
+        self._settle(claim)
+
+    def _settle(self, claim: Claim) -> None:
+        """Tell new meanings of names: J = … is the loss, and δ = δ ⊙ … gives δ another meaning from here on."""
+        subject, values = claim.subject, [p for p in claim.values if p.reading]
+        if subject is None or not values or claim.statement.continues:
+            return
+        reading = values[-1].reading
+        number = reading is not None and is_number(reading.node.shape)
+        if subject.kind == "own" and subject.name in LOSSES and number:
+            claim.subject = self.names[self._quantities.every.loss_name]
+            claim.parts = [
+                replace(p, quantity=claim.subject, defines=False)
+                if p.quantity is subject
+                else p
+                for p in claim.parts
+            ]
+            return
+        if subject not in self._stated or subject.kind == "own":
+            return
+        zero = isinstance(values[-1].tree, Literal) and values[-1].tree.value == 0
+        if zero and subject.kind == "derivative" and len(values) == 1:
+            raise ArgumentError("line", expected="a value", got="a condition: set to 0")
+        first = claim.parts[0]
+        if first.quantity is subject and first.alias and subject in values[-1].used:
+            claim.subject = self._new(first.alias).quantity
+            claim.parts[0] = replace(first, quantity=claim.subject, defines=True)
 
     def _shape(self, subject: Quantity | None) -> Shape | None:
         if subject is None or subject.kind == "own":
@@ -266,7 +295,7 @@ class Text:
                     part.used = self._named_in(source)
                 else:
                     reading = self._read_tokens(statement, place, vocabulary, like)
-                    tree = reading.tree
+                    tree = part.tree = reading.tree
                     _check_derivatives(tree, owners)
                     part.used = frozenset(
                         owners[id(p.symbol)]

@@ -83,7 +83,9 @@ def statements(line: TextLine, vocabulary: Vocabulary) -> list[Statement]:
     for place, group in enumerate(_groups(formula_tokens(text, vocabulary))):
         sides = _sides(group)
         continues = line.continues and place == 0 and not sides[0]
-        if continues or any(sides[0]):
+        if [token.text for token in sides[-1]] == ["0"] and len(sides) > 2 - continues:
+            sides.pop()  # the gradient is set to zero
+        if len(sides) > 1 if continues else any(sides[0]):
             found.append(Statement(text, tuple(sides), continues=continues))
     equations = [s for s in found if s.length > 1]
     if not equations and found and found[0].is_prose:
@@ -170,6 +172,8 @@ def python_statements(line: TextLine) -> list[Statement]:
     text = line.formula
     if not text:
         return [Statement(text, refused="a comment")]
+    if text.endswith(":"):
+        return [Statement(text, refused="no assignment")]
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -187,6 +191,8 @@ def _of_python(text: str, tree: ast.stmt) -> Statement:
             return Statement(
                 text, sources=tuple(source(text, part) or "" for part in parts)
             )
+        if len(tree.targets) == 1 and (masked := _masked(text, tree)) is not None:
+            return masked
         return Statement(text, refused="an assignment to a part of an array")
     if isinstance(tree, ast.AugAssign) and isinstance(tree.target, ast.Name):
         sign = _OPERATORS.get(type(tree.op), "")
@@ -200,6 +206,19 @@ def _of_python(text: str, tree: ast.stmt) -> Statement:
     if isinstance(tree, ast.Expr):
         return Statement(text, sources=(text,))
     return Statement(text, refused="no assignment")
+
+
+def _masked(text: str, tree: ast.Assign) -> Statement | None:
+    """Return dz[z < 0] = 0 as dz = np.where(z < 0, 0, dz)."""
+    target = tree.targets[0]
+    if not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name):
+        return None
+    if not isinstance(target.slice, ast.Compare):
+        return None
+    name = target.value.id
+    condition = ast.get_source_segment(text, target.slice)
+    value = ast.get_source_segment(text, tree.value)
+    return Statement(text, sources=(name, f"np.where({condition}, {value}, {name})"))
 
 
 _OPERATORS: dict[type[ast.operator], str] = {
