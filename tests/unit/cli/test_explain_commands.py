@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -285,3 +286,58 @@ def test_an_export_creates_its_folder_or_says_why_not(tmp_path, capsys):
     message = capsys.readouterr().err
     assert message.startswith("error: ") and "Traceback" not in message
     assert ".part" not in message
+
+
+SOLUTION = "δ₂ = ŷ − y\nδ₁ = δ₂w₂ ⊙ 𝟙(z₁ > 0)\n∂L/∂W₁ = δ₁xᵀ\n"
+
+
+def test_grade_of_a_whole_derivation(place, tmp_path, capsys):
+    file = tmp_path / "answer.txt"
+    file.write_text(SOLUTION, encoding="utf-8")
+    words = ["grade", f"{place}:problem", "W_1", "--derivation", str(file)]
+    assert main([*words, "--points", "6"]) == 0
+    assert "6 of 6 points." in capsys.readouterr().out
+    file.write_text(SOLUTION.replace(" ⊙ 𝟙(z₁ > 0)", ""), encoding="utf-8")
+    assert main([*words, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [line["verdict"] for line in found["lines"]] == [
+        "correct",
+        "wrong",
+        "follows",
+    ]
+    assert (found["first_wrong"], found["mistake"]) == (2, "activation")
+    file.write_text("I do not know", encoding="utf-8")
+    assert main([*words, "--json"]) == 2
+    assert not json.loads(capsys.readouterr().out)["readable"]
+    file.write_bytes(bytes([0xFF, 0xFE, 0x00]))
+    assert main(words) != 0
+    assert "UTF-8" in capsys.readouterr().err
+    assert main([*words[:-1], str(tmp_path / "none.txt")]) != 0
+    assert "no such file" in capsys.readouterr().err
+    assert main([*words, "--answers", str(file)]) != 0
+
+
+def test_grade_of_a_derivation_from_standard_input(place, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(SOLUTION.encode())))
+    assert main(["grade", f"{place}:problem", "W_1", "--derivation", "-"]) == 0
+    assert capsys.readouterr().out.count("✓") == 3
+
+
+def test_grade_of_a_class_of_derivations(place, tmp_path, capsys):
+    answers = tmp_path / "answers.csv"
+    wrong = SOLUTION.replace("ŷ − y", "ŷ + y")
+    rows = f'student,variable,answer\nAda,W_1,"{SOLUTION}"\nBen,"W_1, w_2","{wrong}"\n'
+    answers.write_text(rows, encoding="utf-8")
+    words = [
+        "grade",
+        f"{place}:problem",
+        "--answers",
+        str(answers),
+        "--lines",
+        "--json",
+    ]
+    assert main(words) == 0
+    found = json.loads(capsys.readouterr().out)["answers"]
+    assert [(row["points"], row["max_points"]) for row in found] == [(3, 3), (2, 4)]
+    grades = (tmp_path / "answers-grades.csv").read_text(encoding="utf-8")
+    assert "3 of 3 points." in grades and "Missing: ∂L/∂w₂." in grades

@@ -10,7 +10,7 @@ import click
 
 from deltarule.cli import options
 from deltarule.cli.inputs import problem
-from deltarule.cli.outputs import submissions
+from deltarule.cli.outputs import graded_derivations, submissions
 from deltarule.cli.outputs.console import Console
 from deltarule.cli.outputs.help import command as command_with
 from deltarule.cli.outputs.output import echo
@@ -23,6 +23,7 @@ EXAMPLES = (
     "deltarule grade network.py:loss W_1 'δ₁xᵀ'                       Unicode or ASCII mathematics",
     r"deltarule grade network.py:loss W_1 '\delta_1 x^\top'            LaTeX",
     "deltarule grade network.py:loss W_1 'np.outer(delta_1, x)' --json  a Python expression",
+    "deltarule grade network.py:loss W_1 --derivation answer.txt       a whole derivation, line by line (- for stdin)",
     "deltarule grade network.py:loss W_1 --answers answers.csv        a file of answers, writes answers-grades.csv",
 )
 
@@ -31,6 +32,30 @@ EXAMPLES = (
 @click.argument("place", metavar="FILE.py:NAME")
 @click.argument("variable", required=False)
 @click.argument("answer", required=False)
+@click.option(
+    "--derivation",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Grade the lines of a text file (- for standard input) as a whole derivation.",
+)
+@click.option(
+    "--lines",
+    is_flag=True,
+    help="With --answers: each answer is a whole derivation.",
+)
+@click.option(
+    "--points",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    metavar="P",
+    help="Points of a whole derivation [1 for each quantity].",
+)
+@click.option(
+    "--require-steps",
+    is_flag=True,
+    help="Steps that a derivation skips lose their points.",
+)
 @click.option(
     "--answers",
     type=options.PATH,
@@ -63,6 +88,10 @@ def command(
     place: str,
     variable: str | None,
     answer: str | None,
+    derivation: Path | None,
+    lines: bool,
+    points: float | None,
+    require_steps: bool,
     answers: Path | None,
     output: Path | None,
     layout: str,
@@ -73,31 +102,56 @@ def command(
     """Grade ANSWER as the gradient of a loss with respect to VARIABLE.
 
     The status is 0 for a right answer, 1 for a wrong one, and 2 for one that cannot be parsed. With --answers, the
-    answers of a CSV file are graded; the status is then 2 if one of them cannot be parsed, else 0.
+    answers of a CSV file are graded; the status is then 2 if one of them cannot be parsed, else 0. With --derivation
+    (with --lines for the answers of a CSV file) the lines of a whole derivation are graded; VARIABLE may then be
+    several names with commas between them.
     """
+    if sum(given is not None for given in (answer, derivation, answers)) != 1:
+        raise click.UsageError(
+            "Give one of ANSWER, --derivation and --answers, with VARIABLE."
+        )
     console = Console(as_json)
     found = problem.load(place, None)
-    if variable is not None:
-        found.variable(variable, "variable")
+    whole = derivation is not None or lines
+    for name in (variable or "").split(",") if whole else [variable or ""]:
+        if variable is not None:
+            found.variable(name.strip(), "variable")
 
-    def graded(wrt: str, text: str) -> dict[str, Any]:
-        return _record(found, wrt, text, cast(Any, layout), language)
+    def graded(wrt: str, text: str) -> tuple[dict[str, Any], str]:
+        kind = cast(Any, layout)
+        if not whole:
+            return _record(found, wrt, text, kind, language), ""
+        return graded_derivations.record(
+            found,
+            wrt,
+            text,
+            layout=kind,
+            language=language,
+            points=points,
+            require_steps=require_steps,
+        )
 
     if answers is not None:
-        if answer is not None:
-            raise click.UsageError("Give ANSWER or --answers, not both.")
         return submissions.grade_file(
             answers,
             ("answer",) if variable is not None else ("variable", "answer"),
-            lambda row: graded(row.get("variable") or variable or "", row["answer"]),
+            lambda row: graded(row.get("variable") or variable or "", row["answer"])[0],
             output=output,
             formulas=formulas,
             console=console,
         )
+    if derivation is not None:
+        answer = graded_derivations.text_of(derivation)
     if variable is None or answer is None:
         raise click.UsageError("Give VARIABLE and ANSWER, or --answers.")
-    record = graded(variable, answer)
-    if not record["readable"]:
+    return _print(console, *graded(variable, answer))
+
+
+def _print(console: Console, record: Mapping[str, Any], sheet: str) -> int:
+    """Print the grade of one answer and return the exit status."""
+    if sheet:
+        console.say(sheet)
+    elif not record["readable"]:
         echo(f"error: {record['message']}", err=True)
     else:
         if record["understood"] is not None:
