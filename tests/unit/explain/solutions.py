@@ -436,4 +436,169 @@ T = A ⊙ (D − ((D ⊙ A)𝟙)𝟙ᵀ)
         2,
         3,
     ),
+    Solution(
+        "ASCII with the operators of MATLAB",
+        "perceptron",
+        "W_1",
+        "delta2 = yhat - y;\ndelta1 = W2' * delta2 .* (1 - a1.^2);\ndLdW1 = delta1 * x';",
+        "✓✓✓",
+        3,
+        3,
+    ),
+    Solution(
+        "layer superscripts, two equations in a line",
+        "perceptron",
+        "W_1 b_1",
+        r"""$$\delta^{[2]} = \hat{y} - y$$
+$$\delta^{[1]} = W^{[2]T}\delta^{[2]} \odot (1 - (a^{[1]})^2)$$
+$$\frac{\partial \mathcal{L}}{\partial W^{[1]}} = \delta^{[1]} x^T, \quad
+\frac{\partial \mathcal{L}}{\partial b^{[1]}} = \delta^{[1]}$$""",
+        "✓✓✓✓",
+        4,
+        4,
+    ),
+    Solution(
+        "the loss by another name, derivatives written out",
+        "perceptron",
+        "W_1",
+        "J = -y^T log(yhat)\ndJ/dz_2 = yhat - y\ndJ/dz_1 = W_2^T dJ/dz_2 * (1 - a_1^2)\ndJ/dW_1 = dJ/dz_1 x^T",
+        "✓✓✓✓",
+        3,
+        3,
+    ),
+    Solution(
+        "a chain of Jacobians, each worked out",
+        "perceptron",
+        "W_1",
+        """∂L/∂W₁ = ∂L/∂z₂ · ∂z₂/∂a₁ · ∂a₁/∂z₁ · ∂z₁/∂W₁
+∂L/∂z₂ = ŷ − y
+∂z₂/∂a₁ = W₂
+∂a₁/∂z₁ = diag(1 − a₁²)
+∂z₁/∂W₁ = xᵀ
+⇒ ∂L/∂W₁ = (W₂ᵀ(ŷ−y) ⊙ (1−a₁²)) xᵀ""",
+        "✓✓✓✓?✓",
+        3,
+        3,
+    ),
+    Solution(
+        "derivatives of a neuron, one of them wrong",
+        "neuron",
+        "w",
+        "∂a/∂z = a(1 + a)\n∂z/∂w = x\n∂L/∂w = (a − y) a (1 − a) x",
+        "✗✓✓",
+        2,
+        3,
+    ),
+    Solution(
+        "Markdown with prose",
+        "perceptron",
+        "W_1",
+        """**Solution**
+
+Let $\\delta_2 = \\hat y - y$. Then
+$\\delta_1 = (W_2^T \\delta_2) \\circ (1 - a_1 \\circ a_1)$ and $\\nabla_{W_1} L = \\delta_1 x^T$.""",
+        "?✓✓✓",
+        3,
+        3,
+    ),
+    Solution(
+        "one line with arrows",
+        "perceptron",
+        "W_1",
+        "δ₂ = ŷ - y ⇒ δ₁ = W₂ᵀδ₂ ⊙ (1-a₁²) ⇒ ∂L/∂W₁ = δ₁xᵀ",
+        "✓✓✓",
+        3,
+        3,
+    ),
+    Solution(
+        "numbers of the equations on the right",
+        "perceptron",
+        "W_1",
+        "δ₂ = ŷ − y        (1)\nδ₁ = W₂ᵀδ₂ ⊙ (1 − a₁²)   (2)\n∂L/∂W₁ = δ₁xᵀ (3)",
+        "✓✓✓",
+        3,
+        3,
+    ),
+    Solution(
+        "components",
+        "perceptron",
+        "W_1",
+        r"""\frac{\partial L}{\partial (W_1)_{ij}} = (\delta_1)_i x_j
+(\delta_1)_i = \sum_k (W_2)_{ki} (\delta_2)_k (1 - (a_1)_i^2)
+(\delta_2)_k = \hat y_k - y_k""",
+        "✓✓✓",
+        3,
+        3,
+    ),
+    Solution(
+        "a program that updates arrays in place",
+        "rectified",
+        "W_1",
+        """import numpy as np
+dz3 = y_hat - y
+dz2 = (W3.T @ dz3) * (z2 > 0)
+dz1 = W2.T @ dz2
+dz1[z1 <= 0] = 0
+dW1 = np.outer(dz1, x)""",
+        "?✓✓✓✓✓",
+        4,
+        4,
+    ),
+    Solution(
+        "a function in Python",
+        "perceptron",
+        "W_1",
+        """def backward(x, y):
+    dz2 = y_hat - y
+    da1 = W2.T.dot(dz2)
+    da1 *= a1          # should be 1 - a1**2
+    dW1 = da1[:, None] @ x[None, :]
+    return dW1""",
+        "?✓✓✓✗?",
+        1,
+        3,
+    ),
+    Solution(
+        "a sum that goes on in the next line",
+        "least_squares",
+        "w",
+        """L = ½(Xw − y)ᵀ(Xw − y) + ½λwᵀw
+= ½(wᵀXᵀXw − 2yᵀXw + yᵀy)
+  + ½λwᵀw
+∂L/∂w = XᵀXw − Xᵀy + λw
+= Xᵀ(Xw − y) + λw
+= 0
+⇒ w = (XᵀX + λI)⁻¹Xᵀy""",
+        "✓✓✓✓??",
+        1,
+        1,
+    ),
+    Solution(
+        "a batch with its bias added to each row",
+        "softmax_regression",
+        "W b",
+        "p = softmax(XWᵀ + b)\ndz = (p − Y)/6\n∂L/∂W = dzᵀX\n∂L/∂b = dzᵀ𝟙",
+        "✓✓✓✓",
+        3,
+        3,
+    ),
+    Solution(
+        "the sign of the error, carried to the end",
+        "perceptron",
+        "W_1",
+        "δ₂ = y − ŷ\nδ₁ = W₂ᵀδ₂ ⊙ (1 − a₁²)\n∂L/∂W₁ = δ₁xᵀ",
+        "✗~~",
+        2,
+        3,
+        "sign",
+    ),
+    Solution(
+        "two errors",
+        "perceptron",
+        "W_1",
+        "δ₂ = y − ŷ\nδ₁ = W₂ᵀδ₂ ⊙ (1 − a₁)\n∂L/∂W₁ = δ₁xᵀ",
+        "✗✗~",
+        1,
+        3,
+    ),
 ]
