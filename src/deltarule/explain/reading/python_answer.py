@@ -40,6 +40,11 @@ _BINARY: dict[type[ast.operator], Callable[[Node, Node], Node]] = {
     ast.Div: build.divide,
     ast.Pow: build.power,
 }
+_OF_TRUTH: dict[type[ast.operator], Callable[[Node, Node], Node]] = {
+    ast.Add: build.logical_or,
+    ast.Mult: build.logical_and,
+}  # of two comparisons, as in NumPy
+_NO_MINUS = "numbers: NumPy has no minus for True and False, multiply them by 1.0"
 _NUMBERS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: lambda x, y: x + y,
     ast.Sub: lambda x, y: x - y,
@@ -237,6 +242,10 @@ class _Builder:
             )
         if kind not in _BINARY:
             self.fail(tree, "+, −, *, /, ** or @")
+        if a.dtype is b.dtype is dtypes.BOOL and kind in _OF_TRUTH:
+            return _OF_TRUTH[kind](a, b)
+        if a.dtype is b.dtype is dtypes.BOOL and kind is ast.Sub:
+            self.fail(tree, _NO_MINUS)
         return _BINARY[kind](_numeric(a), _numeric(b))
 
     def _arithmetic(self, tree: ast.BinOp, left: Value, right: Value) -> float:
@@ -268,8 +277,10 @@ class _Builder:
                 return build.logical_not(self.node(inner.operand))
             self.fail(inner, "an array")
         value = self.value(inner)
+        if isinstance(value, Node) and value.dtype is dtypes.BOOL:
+            self.fail(inner, _NO_MINUS)
         if isinstance(value, Node):
-            return build.negate(_numeric(value)) if negative < 0 else value
+            return build.negate(value) if negative < 0 else value
         if not isinstance(value, (int, float)):
             self.fail(inner, "an array or a number")
         return negative * value
