@@ -30,6 +30,8 @@ KINDS = (
 )
 SHARE_OF_PYTHON = 5 / 16
 _THRESHOLDS = (-1.0, -0.1, -0.01, -0.001, 0.001, 0.01, 0.1, 1.0)
+_OF_PYTHON = frozenset({"axis", "index"})
+_TRIALS = 60  # places at which a kind of mistake is tried
 _FACTORS = (2.0, 0.5, 3.0, 0.2, 5.0, 0.999, 1.0001)
 
 
@@ -50,18 +52,27 @@ def mutants(seed: int, count: int) -> list[Mutant]:
     random = np.random.default_rng(seed)
     found: list[Mutant] = []
     while len(found) < count:
-        name = _choice(random, list(NETWORKS))
-        python = random.random() < SHARE_OF_PYTHON
-        network = NETWORKS[name]
-        answers: Any = network.python if python else network.formulas
-        variable = _choice(random, list(answers))
-        origin = _choice(random, answers[variable])
-        mutant = (_of_python if python else _of_formula)(random, origin, name)
-        if mutant is None or mutant[1] == str(origin):
-            continue
-        kind, text, formula = mutant
-        found.append(Mutant(name, variable, text, kind, str(origin), formula))
+        wanted = _choice(random, KINDS)
+        python = wanted in _OF_PYTHON or random.random() < SHARE_OF_PYTHON
+        for _ in range(_TRIALS):
+            mutant = _mutant(random, wanted, python)
+            if mutant is not None:
+                found.append(mutant)
+                break
     return found
+
+
+def _mutant(random: np.random.Generator, kind: str, python: bool) -> Mutant | None:
+    """Return a mutant of an answer at a place, if one of this kind is possible there."""
+    name = _choice(random, list(NETWORKS))
+    network = NETWORKS[name]
+    answers: Any = network.python if python else network.formulas
+    variable = _choice(random, list(answers))
+    origin = _choice(random, answers[variable])
+    changed = (_of_python if python else _of_formula)(random, origin, name, kind)
+    if changed is None or changed[0] == str(origin):
+        return None
+    return Mutant(name, variable, changed[0], kind, str(origin), changed[1])
 
 
 def _choice(random: np.random.Generator, values: Any) -> Any:
@@ -72,18 +83,16 @@ def _choice(random: np.random.Generator, values: Any) -> Any:
 
 
 def _of_formula(
-    random: np.random.Generator, origin: Tree, name: str
-) -> tuple[str, str, Tree] | None:
+    random: np.random.Generator, origin: Tree, name: str, kind: str
+) -> tuple[str, Tree] | None:
     path, part = _choice(random, list(origin.places()))
     names = sorted({str(p.data) for _, p in origin.places() if p.kind == "symbol"})
     names += [name for name in NETWORKS[name].shapes if name not in {*names, "lambda"}]
-    changes = list(_changes(random, part, names))
+    changes = [other for label, other in _changes(random, part, names) if label == kind]
     if not changes:
         return None
-    kind = _choice(random, sorted({kind for kind, _ in changes}))
-    other = _choice(random, [tree_ for kind_, tree_ in changes if kind_ == kind])
-    changed = origin.put(path, other)
-    return kind, str(changed), changed
+    changed = origin.put(path, _choice(random, changes))
+    return str(changed), changed
 
 
 def _changes(
@@ -133,8 +142,8 @@ def _changes(
 
 
 def _of_python(
-    random: np.random.Generator, origin: str, name: str
-) -> tuple[str, str, None] | None:
+    random: np.random.Generator, origin: str, name: str, kind: str
+) -> tuple[str, None] | None:
     parsed = ast.parse(origin, mode="eval")
     places = [
         (holder, field, index)
@@ -150,17 +159,17 @@ def _of_python(
         {n.id for n in ast.walk(parsed) if isinstance(n, ast.Name)} - {"np", "len"}
         | set(NETWORKS[name].shapes) - {"lambda"}
     )
-    changes = list(_python_changes(random, part, names))
+    changes = [
+        text for label, text in _python_changes(random, part, names) if label == kind
+    ]
     if not changes:
         return None
-    kind = _choice(random, sorted({kind for kind, _ in changes}))
-    text = _choice(random, [text for kind_, text in changes if kind_ == kind])
-    other = ast.parse(f"({text})", mode="eval").body
+    other = ast.parse(f"({_choice(random, changes)})", mode="eval").body
     if index is None:
         setattr(holder, field, other)
     else:
         getattr(holder, field)[index] = other
-    return kind, ast.unparse(ast.fix_missing_locations(parsed)), None
+    return ast.unparse(ast.fix_missing_locations(parsed)), None
 
 
 _SWAPS: dict[type, tuple[tuple[str, str], ...]] = {

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 import deltarule as dr
 from deltarule import losses, nn
 from deltarule.tensor.tensor import Tensor
 from support.answers.expressions import Tree, apply, symbols
+from support.oracles import torch
 
 Shapes = Mapping[str, tuple[int, ...]]
-Forward = Callable[
-    [Mapping[str, torch.Tensor]], dict[str, torch.Tensor]
-]  # signals, the loss under "L"
+Forward = Callable[[Mapping[str, Any]], dict[str, Any]]  # signals, the loss under "L"
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def _logistic(t):
     return {
         "z": z,
         "ŷ": torch.sigmoid(z),
-        "L": functional.binary_cross_entropy_with_logits(z, t["y"]),
+        "L": torch.nn.functional.binary_cross_entropy_with_logits(z, t["y"]),
     }
 
 
@@ -294,7 +292,7 @@ BATCH = Network(
 
 def _leaky(t):
     z = t["W"] @ t["x"]
-    out = functional.leaky_relu(z, 0.2)
+    out = torch.nn.functional.leaky_relu(z, 0.2)
     return {"z": z, "ŷ": out, "L": 0.5 * ((out - t["y"]) ** 2).sum()}
 
 

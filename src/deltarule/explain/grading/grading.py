@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -80,11 +81,18 @@ def derivations(
             "grade layout", expected='"denominator" or "numerator"', got=repr(layout)
         )
     others = parameters if parameters is not None else likely_parameters(loss)
-    variables = list(dict.fromkeys([*wrt, *others]))
+    variables = dict.fromkeys([*wrt, *others])
     ordered = [node for node in inputs([loss]) if node in variables]
     ordered += [node for node in variables if node not in ordered]
-    every = Deriver(loss, ordered, names or {}, "denominator", "every").derive()
-    steps = Deriver(loss, ordered, names or {}, "denominator", "steps").derive()
+    return _derivations(loss, tuple(ordered), tuple((names or {}).items()))
+
+
+@functools.lru_cache(maxsize=8)  # many answers to one question
+def _derivations(
+    loss: Node, wrt: tuple[Node, ...], names: tuple[tuple[Node, str], ...]
+) -> tuple[Derived, Derived]:
+    every = Deriver(loss, wrt, dict(names), "denominator", "every").derive()
+    steps = Deriver(loss, wrt, dict(names), "denominator", "steps").derive()
     return every, steps
 
 

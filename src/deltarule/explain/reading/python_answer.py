@@ -292,7 +292,10 @@ class _Builder:
             if tree.attr not in CONSTANTS:
                 self.fail(tree, "a NumPy function with its arguments")
             return CONSTANTS[tree.attr]
-        base = self.node(tree.value)
+        held = self.value(tree.value)
+        if isinstance(held, (int, float)):
+            self.fail(tree, "an array: a plain number has no attributes")
+        base = self._as_node(held, tree.value)
         if tree.attr == "T":
             return build.permute(base, tuple(reversed(range(base.rank))))
         if tree.attr == "shape":
@@ -319,6 +322,8 @@ class _Builder:
             ):
                 self.fail(tree, f"a whole number from 0 to {len(base) - 1} as index")
             return base[place]
+        if isinstance(base, (int, float)):
+            self.fail(tree, "an array: a plain number has no entries")
         parts = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
         key = tuple(self._index(part) for part in parts)
         try:
