@@ -1,4 +1,4 @@
-"""``deltarule export`` and ``summary --memory``: the C file compiled and run beside the model, the plan printed."""
+"""``deltarule export``, ``summary --memory`` and ``--svg``: the C file run beside the model, the plan, the drawing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -122,3 +123,15 @@ def test_source_shows_the_loops_and_the_c_file() -> None:
     assert "for" in layer.source_code((3,), form="loops") or "Σ" in layer.source_code(
         (3,), form="loops"
     )
+
+
+def test_summary_draws_the_network(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "figures" / "network.svg"
+    assert main(["summary", str(trained), "--svg", str(target), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["svg"] == str(target)
+    root = ElementTree.fromstring(target.read_text(encoding="utf-8"))
+    assert root.tag.endswith("svg")
+    assert main(["summary", str(trained), "--svg", str(tmp_path)]) == 1
+    assert "expected the name of a file, got a folder" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from deltarule.cli.inputs import data_source, models
 from deltarule.cli.inputs.about import open_model
 from deltarule.cli.outputs.console import Console, width
 from deltarule.cli.outputs.help import command as command_with
+from deltarule.files import write_atomically
 from deltarule.train.listing import training_plan
 from deltarule.visible import shown
 
@@ -20,6 +21,7 @@ EXAMPLES = (
     "deltarule summary digits.dr                a trained model",
     "deltarule summary digits                   the model that 'train digits' would train",
     "deltarule summary wine --model linear --json",
+    "deltarule summary digits --svg digits.svg  a drawing of the layers",
 )
 
 
@@ -45,12 +47,20 @@ EXAMPLES = (
     metavar="B",
     help="Batch size of the training step.",
 )
+@click.option(
+    "--svg",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Also draw the network: neurons of dense layers, otherwise blocks.",
+)
 @options.as_json
 def command(
     name: str,
     model: str | None,
     memory: bool,
     batch_size: int,
+    svg: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -59,6 +69,8 @@ def command(
     Shapes and parameter counts are shown with their arithmetic.
     """
     console = Console(as_json)
+    if svg is not None:
+        options.check_writable(svg, "--svg")
     if Path(name).suffix == ".dr":
         module, about = open_model(Path(name))
         title, shape = f"{name}: {about.model} for {about.data}", about.input_shape
@@ -70,6 +82,11 @@ def command(
     summary = module.summary(input_shape=shape)
     console.say(f"{shown(title)}\n\n{summary.text(width())}")
     record = summary.to_dict()
+    if svg is not None:
+        svg.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(svg, summary.svg().encode())
+        console.say(f"\nwrote {shown(str(svg))}")
+        record["svg"] = str(svg)
     if memory:
         classifies = (
             about.task == "classification"

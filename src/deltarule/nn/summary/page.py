@@ -41,6 +41,16 @@ class Totals(Protocol):
         ...
 
     @property
+    def output_shape(self) -> Shape:
+        """Shape of the output."""
+        ...
+
+    @property
+    def output_reads(self) -> tuple[int, ...]:
+        """Positions of the rows that the output is made from."""
+        ...
+
+    @property
     def fault(self) -> str:
         """What does not fit."""
         ...

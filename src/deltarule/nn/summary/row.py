@@ -30,3 +30,4 @@ class Row:
     shared_with: int | None = None  # the number of the row that counts the parameters
     flops: int | None = 0
     receptive_field: ReceptiveField = None
+    reads: tuple[int, ...] = ()  # positions of the rows whose outputs it reads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -11,9 +11,11 @@ from deltarule.arguments import check_calls
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DeltaruleError
 from deltarule.graph import build
+from deltarule.graph.node import Node
+from deltarule.graph.walk import topological
 from deltarule.nn.context import LayerCall, Record, example_shape
 from deltarule.nn.layer import Layer
-from deltarule.nn.summary import page
+from deltarule.nn.summary import drawing, page
 from deltarule.nn.summary.input_sizes import fitting_inputs
 from deltarule.nn.summary.receptive_field import ReceptiveFields
 from deltarule.nn.summary.row import Row
@@ -30,7 +32,8 @@ class Summary:
 
     ``print`` shows it as a table; ``to_dict`` returns plain data. ``output_shape`` is
     that of the network, or of the last layer that fits; ``fault`` and ``advice`` say
-    what does not fit and what would.
+    what does not fit and what would; ``output_reads`` has the positions of the rows
+    that the output is made from.
 
     >>> from deltarule import nn
     >>> summary = nn.Sequential(nn.Linear(3, 2), nn.ReLU()).summary((3,))
@@ -46,6 +49,7 @@ class Summary:
     fault: str = ""
     advice: list[str] = field(default_factory=list)
     bytes_per_number: int = 4
+    output_reads: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -75,7 +79,21 @@ class Summary:
         return page.text(self, columns)
 
     def _repr_html_(self) -> str:
-        return page.html(self)
+        drawn = f"<details><summary>diagram</summary>{self.svg()}</details>"
+        return page.html(self) + drawn
+
+    def svg(self) -> str:
+        """Draw the network as SVG.
+
+        A chain of dense layers is drawn as neurons and edges, with dots in columns of more than 16; any other network
+        as blocks with output shapes and numbers of parameters, and arrows from the layers that each reads.
+
+        >>> from deltarule import nn
+        >>> drawing = nn.Sequential(nn.Linear(3, 2), nn.Tanh()).summary((3,)).svg()
+        >>> drawing.count("<circle"), drawing.count("<line")
+        (5, 6)
+        """
+        return drawing.svg(self, self.model)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain data for JSON.
@@ -160,7 +178,9 @@ def summarize(
         advice = [error.hint] if error.hint else []
         advice += fitting_inputs(record.trail, error, examples[0])
     rows = [Row(0, "", "input", e, count(e)) for e in examples]
-    rows += _rows(record.trail, ReceptiveFields(inputs, examples[0]))
+    sources = {x.node: i for i, x in enumerate(inputs)}
+    rows += _rows(record.trail, ReceptiveFields(inputs, examples[0]), sources)
+    reads = _reads([output], sources) if isinstance(output, Tensor) else ()
     counted = sum(row.parameters for row in rows)
     elsewhere = module.n_parameters - counted
     if elsewhere and not fault:
@@ -185,6 +205,7 @@ def summarize(
         fault,
         advice,
         width,
+        reads,
     )
 
 
@@ -213,11 +234,22 @@ def _check_example(shape: Sequence[Any]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _rows(trail: Sequence[LayerCall], fields: ReceptiveFields) -> list[Row]:
+def _reads(tensors: Sequence[Tensor], sources: Mapping[Node, int]) -> tuple[int, ...]:
+    """Return the positions of the rows that tensors are made from without another row between."""
+    nodes = topological([x.node for x in tensors], frozenset(sources))
+    return tuple(sorted({sources[node] for node in nodes if node in sources}))
+
+
+def _rows(
+    trail: Sequence[LayerCall], fields: ReceptiveFields, sources: dict[Node, int]
+) -> list[Row]:
     rows: list[Row] = []
     first: dict[int, int] = {}
+    n_inputs = len(sources)
     for number, call in enumerate(trail, start=1):
         layer, output = call.layer, call.output_shape
+        reads = _reads(call.inputs, sources)
+        sources[call.output.node] = n_inputs + number - 1
         cost = layer.layer_cost(call.input_shape, output)
         n_parameters = sum(count(shape) for shape in layer.parameter_shapes().values())
         known = first.setdefault(id(layer), number)
@@ -235,6 +267,7 @@ def _rows(trail: Sequence[LayerCall], fields: ReceptiveFields) -> list[Row]:
                 shared_with=known if known != number and n_parameters else None,
                 flops=cost.flops,
                 receptive_field=fields.after(call, cost),
+                reads=reads,
             )
         )
     return rows
