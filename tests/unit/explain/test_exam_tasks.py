@@ -95,6 +95,36 @@ def test_formulas_of_a_task_are_graded_with_its_points(midterm):
         assert midterm.grade(variant, "1a", "ŷ - y").mistake != "equal"
 
 
+def test_a_derivation_answers_a_whole_question_with_partial_credit():
+    task = dr.Task(loss(nn.tanh), [W, b], ask="derivation", points=6)
+    sheets = dr.exam([task], title="Midterm")
+    right = "δ = (ŷ − y) ⊙ (1 − ŷ²)\n∂L/∂W = δxᵀ\n∂L/∂b = δ"
+    grade = sheets.grade(1, "1", right)
+    assert (grade.points, grade.correct, grade.mistake) == (6, True, "equal")
+    grade = sheets.grade(1, "1.", right.replace(" ⊙ (1 − ŷ²)", ""))
+    assert grade.points == 4.5 and grade.mistake == "activation"
+    assert grade.derivation is not None and grade.derivation.first_wrong == 1
+    assert [line["verdict"] for line in grade.to_dict()["lines"]] == [
+        "wrong",
+        "follows",
+        "follows",
+    ]
+    unreadable = sheets.grade(1, "1", "I do not know")
+    assert (unreadable.points, unreadable.readable) == (None, False)
+    assert sheets.grade(1, "1", " ").points == 0
+    with pytest.raises(ArgumentError, match="one of 1a"):
+        sheets.grade(1, "2", right)
+
+
+def test_keys_of_derivations_are_right_as_whole_answers():
+    sheets = dr.exam("networks", seed=3, variants=2)
+    for variant, record in enumerate(sheets.to_dict()["sheets"], start=1):
+        for number, question in enumerate(record, start=1):
+            lines = [f"{i['asked']} = {i['answer']}" for i in question["items"]]
+            grade = sheets.grade(variant, str(number), "\n".join(lines))
+            assert grade.points == question["points"], str(grade.derivation)
+
+
 def test_keys_of_formulas_are_closed_forms(midterm):
     for item in midterm.to_dict()["sheets"][0][0]["items"]:
         assert "δ" not in item["answer"]

@@ -11,7 +11,7 @@ from typing import Any, final
 from deltarule.errors import ArgumentError
 from deltarule.explain.exam import arithmetic, networks, sheets
 from deltarule.explain.exam.exports import FORMATS
-from deltarule.explain.exam.marking import ItemGrade, mark
+from deltarule.explain.exam.marking import ItemGrade, mark, mark_lines
 from deltarule.explain.exam.questions import Item, Question
 from deltarule.explain.exam.records import record
 from deltarule.explain.exam.sheets import Sheet
@@ -171,31 +171,44 @@ class Exam:
         Raises:
             ArgumentError: there is no such variant or item.
         """
-        if isinstance(variant, bool) or variant not in range(1, len(self.sheets) + 1):
-            raise ArgumentError(
-                "exam variant", expected=f"1 to {len(self.sheets)}", got=repr(variant)
-            )
         found = {
             f"{number}{sheets.label(index)}": part
-            for number, question in enumerate(self.sheets[variant - 1], start=1)
+            for number, question in enumerate(self._sheet(variant), start=1)
             for index, part in enumerate(question.items)
         }
-        wanted = str(item).strip().lower().rstrip(").")
+        wanted = _item_name(item)
         if wanted not in found:
             raise ArgumentError(
                 "exam item", expected=f"one of {', '.join(found)}", got=repr(item)
             )
         return found[wanted]
 
+    def _sheet(self, variant: int) -> tuple[Question, ...]:
+        if isinstance(variant, bool) or variant not in range(1, len(self.sheets) + 1):
+            raise ArgumentError(
+                "exam variant", expected=f"1 to {len(self.sheets)}", got=repr(variant)
+            )
+        return self.sheets[variant - 1]
+
+    def _derivation(self, variant: int, item: str) -> Question | None:
+        """Return the question of a number without a letter, if a whole derivation answers it."""
+        wanted, questions = _item_name(item), self._sheet(variant)
+        if not wanted.isdecimal() or int(wanted) not in range(1, len(questions) + 1):
+            return None
+        question = questions[int(wanted) - 1]
+        return None if question.lines is None else question
+
     def grade(self, variant: int, item: str, answer: str) -> ItemGrade:
         """Grade an answer to an item of a variant, with points.
 
-        Numbers are compared entry by entry and share the points; formulas are compared by evaluation. An answer that
-        cannot be parsed is not wrong: ``readable`` is false and ``points`` is None.
+        Numbers are compared entry by entry and share the points; formulas are compared by evaluation. A question for
+        gradients takes a whole derivation in place of its items: its lines are graded one by one, with partial credit,
+        and ``derivation`` of the grade is the marked sheet. An answer that cannot be parsed is not wrong: ``readable``
+        is false and ``points`` is None.
 
         Args:
             variant: The number of the variant, from 1.
-            item: The item as printed: "1a", "2c".
+            item: The item as printed: "1a", "2c"; or "1" for a derivation that answers question 1.
             answer: The answer: numbers, a formula, or an option.
 
         Raises:
@@ -212,6 +225,9 @@ class Exam:
             raise ArgumentError(
                 "exam answer", expected="text", got=type(answer).__name__
             )
+        question = self._derivation(variant, item)
+        if question is not None:
+            return mark_lines(question, answer, self.evaluate, self.draw)
         return mark(self.item(variant, item), answer, self.evaluate, self.draw)
 
 
@@ -258,6 +274,10 @@ def exam(
         keys.add(key)
         written.append(sheet)
     return Exam(topic, seed, tuple(written), evaluate, draw)
+
+
+def _item_name(item: str) -> str:
+    return str(item).strip().lower().rstrip(").")
 
 
 def _key(sheet: Sequence[Question]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from deltarule.explain.exam.questions import (
     value,
     vector,
 )
-from deltarule.explain.exam.responses import Gradient, Numbers
+from deltarule.explain.exam.responses import Gradient, Lines, Numbers
 from deltarule.explain.explanation import Derivation, derive
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.page.page import entry, header, parameters
@@ -87,7 +87,7 @@ def derivation_question(
     """Ask for every line of the derivation."""
     text = f"{network.title}. Derive the gradients line by line (denominator layout)."
     items = [_formula_item(network, derivation, line) for line in derivation.steps]
-    return Question(text, _given(network, derivation), tuple(items), summary)
+    return _formula_question(text, network, derivation, items, summary)
 
 
 def formula_question(
@@ -98,7 +98,25 @@ def formula_question(
     closed = {line.node: line for line in derivation.derived.closed}
     lines = [closed.get(line.node, line) for line in _asked(derivation)]
     items = [_formula_item(network, derivation, line) for line in lines]
-    return Question(text, _given(network, derivation), tuple(items), summary)
+    return _formula_question(text, network, derivation, items, summary)
+
+
+def _formula_question(
+    text: str,
+    network: Network,
+    derivation: Derivation,
+    items: Sequence[Item],
+    summary: str,
+) -> Question:
+    lines = Lines(network.loss, network.wrt, _sheet_names(network, derivation))
+    given = _given(network, derivation)
+    return Question(text, given, tuple(items), summary, lines)
+
+
+def _sheet_names(network: Network, derivation: Derivation) -> dict[Node, str]:
+    """Return all signals by the names on the sheet, also where an answer is the gradient at one of them."""
+    signals = {each.node: each.name for each in derivation.forward[:-1]}
+    return {**signals, **network.names}
 
 
 def numeric_question(
@@ -132,9 +150,7 @@ def _formula_item(network: Network, derivation: Derivation, line: Line) -> Item:
     right = shown.right
     if shown.alias is not None:
         right = m.row(right, m.Operator("=:", spaced=True), shown.alias)
-    # all signals by the names on the sheet, also where the answer is the gradient at one of them
-    signals = {each.node: each.name for each in derivation.forward[:-1]}
-    names = {**signals, **network.names}
+    names = _sheet_names(network, derivation)
     response = Gradient(network.loss, line.node, network.wrt, names)
     hint = f"{line.reason}; shape {shown.shape}"
     return Item(shown.left, right, hint, response=response)

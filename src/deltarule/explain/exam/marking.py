@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deltarule.errors import ArgumentError, DataError, ShapeError
-from deltarule.explain.exam.questions import Item, shown_number
+from deltarule.explain.exam.questions import Item, Question, shown_number
 from deltarule.explain.exam.reading import read_numbers
 from deltarule.explain.exam.responses import (
     Choice,
@@ -17,6 +17,8 @@ from deltarule.explain.exam.responses import (
     tolerance,
 )
 from deltarule.explain.grading.grading import grade
+from deltarule.explain.grading.lines.grading import grade_derivation
+from deltarule.explain.grading.lines.result import DerivationGrade
 from deltarule.explain.proof.proof import Draw, Evaluate
 
 _TRUE = frozenset({"true", "t", "yes", "y", "right", "correct", "1"})
@@ -36,6 +38,7 @@ class ItemGrade:
         message: The verdict in a sentence.
         understood: The answer as it was parsed.
         position: Where an unreadable answer fails, from 1; None where there is no such place.
+        derivation: The lines of a whole derivation with their verdicts; None for any other answer.
     """
 
     points: float | None
@@ -46,6 +49,7 @@ class ItemGrade:
     message: str
     understood: str = ""
     position: int | None = None
+    derivation: DerivationGrade | None = None
 
     def __bool__(self) -> bool:
         return self.correct
@@ -56,7 +60,9 @@ class ItemGrade:
         return f"{mark}  {given} of {self.max_points:.4g} points. {self.message}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the grade as a dictionary for JSON."""
+        """Return the grade as a dictionary for JSON; that of a whole derivation has its ``lines``."""
+        found = {} if self.derivation is None else self.derivation.to_dict()
+        lines = {key: found[key] for key in ("lines",) if key in found}
         return {
             "points": self.points,
             "max_points": self.max_points,
@@ -66,6 +72,7 @@ class ItemGrade:
             "message": self.message,
             "understood": self.understood,
             "position": self.position,
+            **lines,
         }
 
 
@@ -94,6 +101,44 @@ def mark(item: Item, answer: str, evaluate: Evaluate, draw: Draw) -> ItemGrade:
             str(error),
             position=position(error),
         )
+
+
+def mark_lines(
+    question: Question, answer: str, evaluate: Evaluate, draw: Draw
+) -> ItemGrade:
+    """Grade a derivation that answers a whole question, with partial credit."""
+    lines, maximum = question.lines, question.points
+    if lines is None:
+        raise ArgumentError(
+            "exam item", expected="an item with its letter", got="a question"
+        )
+    if not answer.strip():
+        return ItemGrade(0.0, maximum, False, True, "empty", "There is no answer.")
+    try:
+        found = grade_derivation(
+            lines.loss,
+            lines.wrt,
+            answer,
+            evaluate,
+            draw,
+            names=lines.names,
+            parameters=lines.wrt,
+            total=maximum,
+        )
+    except (ArgumentError, DataError) as error:
+        message = str(error)
+        return ItemGrade(None, maximum, False, False, "unreadable", message)
+    wrong = [line.mistake for line in found.lines if line.verdict == "wrong"]
+    mistake = "equal" if found.correct else wrong[0] if wrong else "incomplete"
+    return ItemGrade(
+        found.points if found.readable else None,
+        maximum,
+        found.correct,
+        found.readable,
+        mistake if found.readable else "unreadable",
+        found.remarks or "This is right.",
+        derivation=found,
+    )
 
 
 def position(error: Exception) -> int | None:

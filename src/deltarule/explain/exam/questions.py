@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from deltarule.errors import GraphError
-from deltarule.explain.exam.responses import FreeText, Numbers, Response
+from deltarule.explain.exam.responses import FreeText, Lines, Numbers, Response
 from deltarule.render import mathematics as m
 
 
@@ -32,12 +32,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Question:
-    """A question: its text, the given formulas, the items to find; ``verified`` states how the key was checked."""
+    """A question: its text, the given formulas, the items to find; ``verified`` states how the key was checked.
+
+    ``lines`` is the derivation that may be given in place of the items.
+    """
 
     text: str
     given: tuple[m.Formula, ...]
     items: tuple[Item, ...]
     verified: str
+    lines: Lines | None = None
 
     @property
     def points(self) -> float:

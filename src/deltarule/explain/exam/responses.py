@@ -71,6 +71,15 @@ class Gradient:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """The derivation of gradients as a whole, graded line by line; the answer to all items of a question at once."""
+
+    loss: Node
+    wrt: tuple[Node, ...]
+    names: Mapping[Node, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class FreeText:
     """An answer in words, graded by a person who compares it with the key."""
 

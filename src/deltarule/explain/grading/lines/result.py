@@ -98,7 +98,13 @@ class DerivationGrade:
     @property
     def summary(self) -> str:
         """The points, the first wrong line and what is missing, in a sentence or two."""
-        parts = [f"{points_text(self.points)} of {points_text(self.maximum)} points."]
+        earned = f"{points_text(self.points)} of {points_text(self.maximum)} points."
+        return f"{earned} {self.remarks}".strip()
+
+    @property
+    def remarks(self) -> str:
+        """The first wrong line and what is missing; empty where there is nothing to say."""
+        parts = []
         if self.first_wrong is not None:
             parts.append(f"The first wrong line is line {self.first_wrong}.")
         if self.missing:
