@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deltarule.errors import DeltaruleError
 from deltarule.explain.derivation.derivation import Line
@@ -17,6 +17,7 @@ from deltarule.explain.grading.mistakes import Mistake, spoil
 from deltarule.explain.grading.verdict import Grade
 from deltarule.explain.proof.proof import Draw, Evaluate, Precise
 from deltarule.graph.node import Node
+from deltarule.render.mathematics import to_text
 
 _MOST = 12  # lines that are diagnosed
 _UNKNOWN = frozenset({"unknown", "shape", "unequal"})
@@ -57,9 +58,12 @@ class Faults:
             return Fault("unknown", f"this is not {subject.shown}")
         self._left -= 1
         try:
-            return self._diagnosed(subject, matrix(reading))
+            found = self._diagnosed(subject, matrix(reading))
         except DeltaruleError:  # no finite values to compare
             return Fault("unknown", f"this is not {subject.shown}")
+        if len(judged.claim.values) < 2:
+            return found
+        return replace(found, message=f"{to_text(reading.formula)}: {found.message}")
 
     def _diagnosed(self, subject: Quantity, answer: Node) -> Fault:
         lines, wanted = self._lines(subject)
