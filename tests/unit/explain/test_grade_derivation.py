@@ -183,6 +183,22 @@ def test_no_line_of_the_solution_is_shown_unless_asked_for() -> None:
     assert "W₂ᵀδ₂ ⊙ (1 − a₁²)" in shown.lines[1].message
 
 
+@pytest.mark.parametrize(
+    ("slope", "verdict"),
+    [
+        ("𝟙(z₁ > 0)", "correct"),
+        ("𝟙(a₁ > 0)", "correct"),
+        ("𝟙(z₁ > −0.001)", "wrong"),
+        ("𝟙(z₁ > 0) ⊙ 𝟙(z₁ < 9)", "wrong"),
+    ],
+)
+def test_conditions_are_checked_where_they_change(slope: str, verdict: str) -> None:
+    text = f"δ₃ = ŷ − y\nδ₂ = W₃ᵀδ₃ ⊙ 𝟙(z₂ > 0)\nδ₁ = W₂ᵀδ₂ ⊙ {slope}\n∂L/∂W₁ = δ₁xᵀ"
+    grade = graded("rectified", "W_1", text)
+    assert grade.lines[2].verdict == verdict, str(grade)
+    assert grade.points == (4 if verdict == "correct" else 3)
+
+
 def test_definitions_may_stand_below_their_use() -> None:
     text = "∂L/∂W₁ = d xᵀ\nwhere d = W₂ᵀe ⊙ (1 − a₁²)\nand e = ŷ − y"
     assert graded("perceptron", "W_1", text).correct

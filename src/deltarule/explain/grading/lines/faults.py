@@ -47,7 +47,7 @@ class Faults:
     def of(self, judged: Judged) -> Fault:
         """Return the mistake of a wrong claim."""
         part, subject = judged.fault, judged.claim.subject
-        if part is None or judged.mistake == "unequal":
+        if part is None or judged.mistake in {"unequal", "outside"}:
             return Fault(judged.mistake, judged.message)
         if part.misfit:
             return Fault("shape", f"the sizes do not fit: {part.misfit}")

@@ -12,6 +12,7 @@ from deltarule.explain.grading.grading import LANGUAGES, derivations
 from deltarule.explain.grading.lines import judge as verdicts
 from deltarule.explain.grading.lines.faults import Fault, Faults
 from deltarule.explain.grading.lines.judge import Judge, Judged, nodes_of
+from deltarule.explain.grading.lines.kinks import check_kinks
 from deltarule.explain.grading.lines.meanings import (
     derivatives_of_names,
     meant,
@@ -159,6 +160,8 @@ class _Grader:
                 break
             names = {k: q for k, q in names.items() if k not in dropped} | found
             answers |= unnamed
+        loss = self._quantities.every.loss
+        check_kinks(judged, loss, self._evaluate, self._draw)
         return judged
 
     def _meanings(

@@ -118,7 +118,7 @@ class Text:
         self.names = dict(names)
         self._true = Meaning(quantities, self.names)
         self._own = Meaning(quantities, self.names)
-        self._stated: dict[Quantity, Node] = {}
+        self._stated: dict[Quantity, tuple[Node, Node] | None] = {}
         self._later: frozenset[str] = frozenset()
 
     def claims(self, lines: Sequence[TextLine]) -> list[Claim]:
@@ -366,26 +366,30 @@ class Text:
                 self.names[quantity.name] = quantity
             if own is not None:
                 self._own.set(quantity, own.node)
-                self._stated[quantity] = own.node
+                self._stated[quantity] = self._replacement(quantity, own.node)
             true = value.true or value.own
             if quantity.kind == "own" and true is not None:
                 self._true.set(quantity, true.node)
+
+    def _replacement(self, quantity: Quantity, node: Node) -> tuple[Node, Node] | None:
+        """Return the node of a signal, or of the derivative by it, and the value that the text gives it."""
+        symbol, of = quantity.symbol, quantity.of
+        if symbol is None or of is None or of.op in LEAVES:
+            return None
+        target = self._quantities.base.rows.get(symbol.node, symbol.node)
+        value = node
+        if target is not symbol.node and node.rank == 2:
+            value = build.matrix_transpose(node)
+        if value.shape != matrix_shape(target.shape):
+            return None
+        return target, fitted(value, target.shape, target.dtype)
 
     def _carried(self, subject: Quantity) -> Node | None:
         """Return the true value of a quantity, computed from the values that the text gives to signals."""
         if subject.symbol is None:
             return None
-        replaced: dict[Node, Node] = {}
-        for quantity, node in self._stated.items():
-            symbol, of = quantity.symbol, quantity.of
-            if quantity is subject or symbol is None or of is None or of.op in LEAVES:
-                continue
-            target = self._quantities.base.rows.get(symbol.node, symbol.node)
-            value = node
-            if target is not symbol.node and node.rank == 2:
-                value = build.matrix_transpose(node)
-            if value.shape == matrix_shape(target.shape):
-                replaced[target] = fitted(value, target.shape, target.dtype)
+        held = [pair for q, pair in self._stated.items() if q is not subject]
+        replaced = dict(pair for pair in held if pair is not None)
         if not replaced:
             return None
         (found,) = substitute([subject.symbol.node], replaced)
