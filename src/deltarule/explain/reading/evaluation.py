@@ -395,6 +395,8 @@ class Evaluation:
             return None
         if not all(isinstance(side, (Letter, Literal)) for side in sides):
             return None
+        if any(letter not in v.AXES for letter in letters):
+            return None
 
         def array(shape: Shape) -> Node:
             whole = shape[-2:]

@@ -149,7 +149,7 @@ class _Grader:
         answers: dict[int, Quantity] = {}
         judged: list[Judged] = []
         for _ in range(_PASSES):
-            text = Text(self._quantities, names, python, answers)
+            text = Text(self._quantities, names, python, self._asked, answers)
             claims = text.claims(lines)
             values = self._values(nodes_of(claims, self._quantities))
             judge = Judge(self._quantities, values)
@@ -288,6 +288,8 @@ def _understood(claim: Claim) -> Understood | None:
     ]
     named = [
         m.identifier(part.quantity.name)
+        if part.quantity.name
+        else m.Text(part.quantity.shown)
         for part in claim.parts
         if part.reading is None and part.quantity is not None
     ]

@@ -12,7 +12,7 @@ from deltarule.explain.grading.lines.quantities import Quantities, Quantity
 from deltarule.explain.grading.lines.readings import Claim, Part
 from deltarule.explain.grading.lines.values import Values
 from deltarule.explain.reading.reader import Reading
-from deltarule.explain.reading.syntax import Differential
+from deltarule.explain.reading.syntax import Differential, parts
 from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
 from deltarule.graph.op import LEAVES
@@ -80,12 +80,17 @@ def turned(node: Node) -> Node:
     return build.matrix_transpose(node) if node.rank == 2 else node
 
 
+def _pair(tree: Differential) -> tuple[Node, Node]:
+    return tree.over.node, tree.under.node
+
+
 def _is_tensor(part: Part) -> bool:
     """Whether a side is a derivative with more than two axes, which texts write in many ways."""
     if not isinstance(part.tree, Differential):
         return False
     over, under = part.tree.over.node, part.tree.under.node
-    return over.rank + under.rank > 2 and over.rank > 0
+    axes = [sum(1 for size in node.shape if size != 1) for node in (over, under)]
+    return axes[0] > 0 and axes[0] + axes[1] > 2
 
 
 def diagonal_of(node: Node) -> tuple[Node, Node]:
@@ -106,6 +111,9 @@ class Judge:
         self._quantities = quantities
         self._wrong: dict[Quantity, Judged] = {}
         self._broken: set[Quantity] = set()  # of wrong claims without a value
+        self._local: set[tuple[Node, Node]] = (
+            set()
+        )  # derivatives that the text works out
         self._seen: dict[tuple[Quantity | None, str], int] = {}
         self._derivatives = sorted(
             (q for q in quantities.all if q.kind == "derivative"),
@@ -115,6 +123,11 @@ class Judge:
 
     def verdicts(self, claims: Sequence[Claim]) -> list[Judged]:
         """Return the verdict on each claim."""
+        for claim in claims:
+            local = [p.tree for p in claim.parts if isinstance(p.tree, Differential)]
+            if local and claim.subject is None and not claim.error:
+                right = self._equation(claim).verdict != WRONG
+                self._local |= {_pair(tree) for tree in local if right}
         return [self._judged(claim) for claim in claims]
 
     def _judged(self, claim: Claim) -> Judged:
@@ -172,7 +185,7 @@ class Judge:
         subject: Quantity,
     ) -> Judged:
         share = 1 - verdicts.count(WRONG) / len(verdicts)
-        open_ended = all(p.chain or subject in p.used for p in claim.values)
+        open_ended = all(self._is_open(p, subject) for p in claim.values)
         judged = Judged(claim, CORRECT, share=share, states=not open_ended)
         if fault is not None:
             judged.verdict, judged.fault = WRONG, fault
@@ -182,6 +195,15 @@ class Judge:
         if judged.verdict == CORRECT and self._is_repeated(claim):
             judged.verdict = REDUNDANT
         return judged
+
+    def _is_open(self, part: Part, subject: Quantity) -> bool:
+        """Whether a value is given in terms of itself, or of derivatives that the text never works out."""
+        if subject in part.used:
+            return True
+        if not part.chain or part.tree is None:
+            return False
+        found = [p for p in parts(part.tree) if isinstance(p, Differential)]
+        return any(_pair(tree) not in self._local for tree in found)
 
     def _definition(self, claim: Claim, subject: Quantity) -> Judged:
         """Judge a definition: it is right, unless its own sides differ."""
@@ -246,6 +268,10 @@ class Judge:
         if left.own is None or right.own is None:
             return self._same_true(left, right)
         return self._values.equal(matrix(left.own), matrix(right.own))
+
+    def is_consistent(self, claim: Claim) -> bool:
+        """Whether all values that a claim states are equal."""
+        return all(self._same(a, b) for a, b in pairwise(claim.values))
 
     def _same_true(self, left: Part, right: Part) -> bool:
         if left.true is None or right.true is None:

@@ -42,6 +42,7 @@ def renamed(
         if subject is None or subject.kind not in {"derivative", "signal"}:
             continue
         short = subject.kind == "signal" or alias.lower().startswith("delta")
+        short = short and judge.is_consistent(one.claim)
         if short and (subject.guessed or judge.known_values(one.claim)):
             found[alias] = one
     updated = {one.claim.parts[0].alias for one in judged if _is_update(one)}
@@ -158,9 +159,15 @@ def derivatives_of_names(
             continue
         signal = next((q for q in one.known if q.kind == "signal"), None)
         key = f"d{loss}/d{subject.name}"
-        if signal is not None and signal.of is not None and key not in names:
-            found[key] = quantities.derivative(signal.of)
+        of = None if signal is None else signal.of
+        if key not in names and (known := _derivative(quantities, of)) is not None:
+            found[key] = known
     return found
+
+
+def _derivative(quantities: Quantities, of: Node | None) -> Quantity | None:
+    found = (q for q in quantities.all if q.kind == "derivative" and q.of is of)
+    return next(found, None)
 
 
 def unnamed_answers(

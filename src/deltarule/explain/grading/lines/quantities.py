@@ -57,6 +57,11 @@ class Quantities:
         return next(q for q in self.all if q.kind == "derivative" and q.of is of)
 
     @property
+    def loss(self) -> Quantity:
+        """The loss."""
+        return self.names[self.every.loss_name]
+
+    @property
     def all(self) -> list[Quantity]:
         """All quantities, each once."""
         return list(dict.fromkeys(self.names.values()))
@@ -161,11 +166,23 @@ def _owners(
 
 def _with_spellings(names: Mapping[str, Quantity], loss: str) -> dict[str, Quantity]:
     """Add the spellings of programs: grad_W_1 and dL_dW1 for the derivative with respect to W_1."""
-    found = dict(names)
+    found = _last_activation(names) | dict(names)
     for name, quantity in names.items():
         of = name.partition(f"d{loss}/d")[2]
         for spelling in _spellings(of, loss) if of else ():
             found.setdefault(canonical(spelling), quantity)
+    return found
+
+
+def _last_activation(names: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Return the prediction as the activation of the last layer: a_2 after z_2."""
+    found: dict[str, Quantity] = {}
+    for affine, activation in (("z", "a"), ("Z", "A")):
+        numbers = [name[2:] for name in names if name.startswith(affine + "_")]
+        output = names.get("y_hat" if affine == "z" else "Y_hat")
+        last = max((int(n) for n in numbers if n.isdecimal()), default=0)
+        if output is not None and last:
+            found[f"{activation}_{last}"] = output
     return found
 
 

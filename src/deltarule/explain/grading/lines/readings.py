@@ -101,7 +101,8 @@ class Claim:
 class Text:
     """The lines of a derivation, read one after the other.
 
-    ``answers`` tells what formulas without an equals sign are about, by the number of their line.
+    ``asked`` are the gradients asked for, and ``answers`` tells what formulas without an equals sign are about, by the
+    number of their line.
     """
 
     def __init__(
@@ -109,8 +110,10 @@ class Text:
         quantities: Quantities,
         names: Mapping[str, Quantity],
         python: bool,
+        asked: Sequence[Quantity],
         answers: Mapping[int, Quantity] | None = None,
     ) -> None:
+        self._asked = asked[0] if len(asked) == 1 else None
         self._answers = answers or {}
         self._quantities = quantities
         self._dtype = quantities.every.loss.dtype
@@ -210,7 +213,7 @@ class Text:
             claim.subject = self._answers.get(claim.line.number)
         like = self._shape(claim.subject)
         for place, part in enumerate(claim.parts[first:], start=first):
-            if not part.defines:
+            if not part.defines and part.alias != "∇":
                 self._evaluate(statement, place, part, like)
         self._settle(claim)
 
@@ -222,7 +225,7 @@ class Text:
         reading = values[-1].reading
         number = reading is not None and is_number(reading.node.shape)
         if subject.kind == "own" and subject.name in LOSSES and number:
-            claim.subject = self.names[self._quantities.every.loss_name]
+            claim.subject = self._quantities.loss
             claim.parts = [
                 replace(p, quantity=claim.subject, defines=False)
                 if p.quantity is subject
@@ -251,6 +254,10 @@ class Text:
         if statement.sources:
             return self._python_name(statement.sources[place], first)
         vocabulary, owners = self._true.vocabulary()
+        texts = [token.text for token in statement.sides[place]]
+        losses = LOSSES | {vocabulary.loss}
+        if len(texts) == 2 and texts[0] == "∇" and texts[1] in losses and self._asked:
+            return Part(self._asked, alias="∇")
         for tokens in _cuts(statement.sides[place], first=first, last=last):
             name = canonical(defined_name(tokens)) if tokens else ""
             if name in self.names and name:

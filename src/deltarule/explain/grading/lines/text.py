@@ -35,7 +35,8 @@ _NUMBER = re.compile(
     r"\s*(?:[(\[]\s*(?:\d{1,3}|[ivx]{1,4}|[a-h])\s*[)\]]|(?:\d{1,3}(?:\.\d{1,2})*|[ivx]{2,4}|[a-h])[.):](?=\s)|"
     r"(?:[Ss]tep|[Ll]ine|[Ee]q\.?|[Ee]quation|[Pp]art)\s*\(?\d{1,3}\)?\s*[.:)–—-]?|\d{1,3}(?=\s{2,}\S))\s*"
 )
-_BULLET = re.compile(r"\s*[•*–—-]\s+(?=.*=)")
+_BULLET = re.compile(r"\s*[•*—]\s+(?=.*=)")
+_DASH = re.compile(r"\s*[–-]\s+(?=.*=)")  # a bullet if several lines begin with it
 _BARE_NUMBER = re.compile(r"\s*(\d{1,3})\s+(?=\S)")
 _END_NUMBER = re.compile(r"\s+\((\d{1,3})\)\s*$")
 _SHAPE = re.compile(
@@ -90,11 +91,14 @@ def text_lines(text: str, python: bool = False) -> list[TextLine]:
     if python:
         typed = [(i, line) for i, line in enumerate(physical, 1) if line.strip()]
         return _joined([_of_python(number, line) for number, line in typed])
-    numbered = _is_numbered(physical)
+    starts = [_BARE_NUMBER] if _is_numbered(physical) else []
+    starts += (
+        [_DASH] if sum(_DASH.match(line) is not None for line in physical) > 1 else []
+    )
     ended = _ends_numbered(physical)
     lines: list[TextLine] = []
     for number, line in enumerate(physical, start=1):
-        lines += _of_mathematics(number, line, numbered, ended)
+        lines += _of_mathematics(number, line, starts, ended)
     return _divided(_joined(lines))
 
 
@@ -115,7 +119,7 @@ def _ends_numbered(lines: Sequence[str]) -> bool:
 
 
 def _of_mathematics(
-    number: int, line: str, numbered: bool, ended: bool
+    number: int, line: str, starts: Sequence[re.Pattern[str]], ended: bool
 ) -> list[TextLine]:
     """Return a physical line without what is no formula; nothing for an empty one."""
     shown = line.strip()
@@ -131,14 +135,40 @@ def _of_mathematics(
     plain = _SHAPE.sub("", _ASIDE.sub("", framed).rstrip())
     if ended:
         plain = _END_NUMBER.sub("", plain)
-    starts = [_BARE_NUMBER] if numbered else []
     for start in (*starts, _BULLET, _NUMBER):
         plain = plain[found.end() :] if (found := start.match(plain)) else plain
-    plain = _UNWRAPPED.sub("", _DROPPED.sub(" ", plain))
+    plain = _without_marks(_UNWRAPPED.sub("", _DROPPED.sub(" ", plain)))
     plain = _WORDS.sub(_without_words, plain)
     plain = _SO.sub(" ⇒ ", _EQUALS.sub("=", plain))
     continues = _CONTINUES.match(plain) is not None
     return [TextLine(number, shown, plain.strip(" ⇒"), continues)]
+
+
+def _without_marks(text: str) -> str:
+    r"""Return a formula without the braces above and below its parts: \underbrace{x}_{y} is {x}.
+
+    >>> _without_marks(r"\underbrace{W^{\top}d}_{a_{1}} + \overbrace{e}")
+    '{W^{\\top}d} + {e}'
+    """
+    for _ in range(_MOST_JOINED):
+        found = re.search(r"\\(?:under|over)brace\s*(?=\{)", text)
+        if found is None:
+            return text
+        end = _group_end(text, found.end())
+        script = re.match(r"\s*[_^]\s*(?=\{)", text[end:])
+        after = _group_end(text, end + script.end()) if script else end
+        text = text[: found.start()] + text[found.end() : end] + text[after:]
+    return text
+
+
+def _group_end(text: str, start: int) -> int:
+    """Return the position after the braced group that begins at a position."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0:
+            return place + 1
+    return len(text)
 
 
 def _without_words(match: re.Match[str]) -> str:
