@@ -60,7 +60,11 @@ def _cloze(
 ) -> str:
     lines = []
     for (letter, item, response), weight in zip(items, weights(items), strict=True):
-        lines.append(f"<p>{asked(letter, item)} = {_fields(response, weight)}</p>")
+        rows = _fields(response, weight)
+        if len(rows) == 1:
+            lines.append(f"<p>{asked(letter, item)} = {' '.join(rows[0])}</p>")
+        else:
+            lines.append(f"<p>{asked(letter, item)} =</p>{_table(rows)}")
     feedback = "".join(
         f"<p>{letter}) {formula(item.asked)} = {formula(item.answer)}</p>"
         for letter, item, _ in items
@@ -69,8 +73,8 @@ def _cloze(
     return _question("cloze", name, stem(question) + "".join(lines), feedback, points)
 
 
-def _fields(response: Numbers, weight: int) -> str:
-    """Return one numerical field for each entry, a row of a matrix in a line."""
+def _fields(response: Numbers, weight: int) -> list[list[str]]:
+    """Return one numerical field for each entry, by rows of a matrix; a vector is one row."""
     rows: list[list[str]] = [[]]
     previous = ""
     for position, value in response.entries():
@@ -79,7 +83,14 @@ def _fields(response: Numbers, weight: int) -> str:
             rows.append([])
         previous = row
         rows[-1].append(f"{{{weight}:NUMERICAL:={number(value)}:{margin(value)}}}")
-    return "<br/>".join(" ".join(row) for row in rows)
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = "".join(
+        f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return f"<table><tbody>{lines}</tbody></table>"
 
 
 def _choice(
