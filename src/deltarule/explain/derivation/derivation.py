@@ -21,12 +21,9 @@ from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.patterns import auxiliaries, recognised
 from deltarule.explain.formula.simplify import simplified
 from deltarule.explain.formula.term import (
-    Matmul,
-    Sum,
     Symbol,
     Term,
     cost,
-    is_number,
     matrix_shape,
     symbols,
 )
@@ -128,7 +125,7 @@ class Deriver:
         )
         self.result.backpropagation = backpropagate(loss, wrt)
         self._cotangents = self.result.backpropagation.cotangents
-        self._reasons = Reasons(self.result.backpropagation)
+        self._reasons = Reasons(self.result.backpropagation, layout)
         self._auxiliary = auxiliary_outputs(loss)
 
     def derive(self) -> Derived:
@@ -318,9 +315,7 @@ class Deriver:
         ):
             alias = Symbol(self._free(delta), matrix_shape(cotangent.shape), cotangent)
         number = len(self.result.backward) + 1
-        reason = self._reasons.of(
-            node, {s.node for s in self._signals}, outer=_is_outer(term)
-        )
+        reason = self._reasons.of(node, {s.node for s in self._signals}, term)
         line = Line(
             "backward",
             number,
@@ -376,18 +371,6 @@ def _written_size(node: Node, named: Collection[Node]) -> int:
         if part not in sizes:
             sizes[part] = 1 + sum(sizes[source] for source in part.sources)
     return sizes[node]
-
-
-def _is_outer(term: Term) -> bool:
-    """Whether a term is a product of a column and a row."""
-    if isinstance(term, Sum):
-        return all(_is_outer(part) for part in term.terms)
-    return (
-        isinstance(term, Matmul)
-        and len(term.factors) == 2
-        and term.factors[0].shape[1] == 1
-        and not is_number(term.factors[1].shape)
-    )
 
 
 def _checked(loss: Node, wrt: Sequence[Node], layout: str, detail: str) -> None:

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from deltarule.explain.derivation.signals import peel
+from deltarule.explain.formula.coefficients import split
+from deltarule.explain.formula.term import (
+    Matmul,
+    Sum,
+    Symbol,
+    Term,
+    Transpose,
+    is_number,
+)
 from deltarule.grad.reverse import Backpropagation, BackwardStep
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
@@ -16,8 +25,12 @@ _SILENT = frozenset(
         "sum distributes",
     }
 )
+_MATRIX_PRODUCT = "d(AB) = (dA)B + A(dB)"
+_DOT_PRODUCT = "∂(aᵀx)/∂x = a"
 _FAINT = frozenset(
     {
+        _MATRIX_PRODUCT,
+        _DOT_PRODUCT,
         "power rule",
         "add gate distributes",
         "multiply gate switches",
@@ -59,6 +72,29 @@ _CONVOLUTIONS = {
 }
 
 
+# The rule of a product of two matrices by how its line is written: whether the derivative G by the product stands
+# first, and whether the first and the second factor are transposed; in denominator and in numerator layout.
+_MATRIX_RULES = {
+    (True, False, True): ("∂ tr(GᵀAB)/∂A = GBᵀ", "∂ tr(GAB)/∂A = BG"),
+    (True, False, False): ("∂ tr(GᵀABᵀ)/∂A = GB", "∂ tr(GABᵀ)/∂A = BᵀG"),
+    (True, True, False): ("∂ tr(GᵀABᵀ)/∂B = GᵀA", "∂ tr(GABᵀ)/∂B = AᵀGᵀ"),
+    (True, True, True): ("∂ tr(GᵀAᵀBᵀ)/∂B = GᵀAᵀ", "∂ tr(GAᵀBᵀ)/∂B = AGᵀ"),
+    (False, True, False): ("∂ tr(GᵀAB)/∂B = AᵀG", "∂ tr(GAB)/∂B = GA"),
+    (False, False, False): ("∂ tr(GᵀAᵀB)/∂B = AG", "∂ tr(GAᵀB)/∂B = GAᵀ"),
+    (False, False, True): ("∂ tr(GᵀAᵀB)/∂A = BGᵀ", "∂ tr(GAᵀB)/∂A = GᵀBᵀ"),
+    (False, True, True): ("∂ tr(GᵀAᵀBᵀ)/∂A = BᵀGᵀ", "∂ tr(GAᵀBᵀ)/∂A = GᵀB"),
+}
+# The same of a matrix and a column x, and of a row x and a matrix, by whether the matrix of the line is transposed.
+_COLUMN_RULES = {
+    True: ("∂(gᵀAx)/∂x = Aᵀg", "∂(gAx)/∂x = gA"),
+    False: ("∂(gᵀAᵀx)/∂x = Ag", "∂(gAᵀx)/∂x = gAᵀ"),
+}
+_ROW_RULES = {
+    True: ("∂(xAgᵀ)/∂x = gAᵀ", "∂(xAg)/∂x = Ag"),
+    False: ("∂(xAᵀgᵀ)/∂x = gA", "∂(xAᵀg)/∂x = Aᵀg"),
+}
+
+
 def _is_square(node: Node) -> bool:
     """Whether a node is x · x or xᵀx."""
     if node.op is Op.MATMUL and node.shape == (1, 1):
@@ -85,6 +121,8 @@ def _rule(step: BackwardStep) -> str:
     """Return the textbook's name of a step."""
     if _is_square(step.node):
         return "power rule"
+    if step.node.op is Op.MATMUL:
+        return _DOT_PRODUCT if step.node.shape[-2:] == (1, 1) else _MATRIX_PRODUCT
     if step.node.op in {Op.MULTIPLY, Op.DIVIDE} and _has_constant_factor(step):
         return "constant factor"
     if step.node.op is Op.WHERE and _is_diagonal(step.node.sources[0]):
@@ -94,11 +132,30 @@ def _rule(step: BackwardStep) -> str:
     return _WORDED.get(step.rule, step.rule)
 
 
+def _is_outer(term: Term) -> bool:
+    """Whether a term is a product of a column and a row."""
+    if isinstance(term, Sum):
+        return all(_is_outer(part) for part in term.terms)
+    return (
+        isinstance(term, Matmul)
+        and len(term.factors) == 2
+        and term.factors[0].shape[1] == 1
+        and not is_number(term.factors[1].shape)
+    )
+
+
+def _below(term: Term) -> Term:
+    """Return what is transposed, or the term itself."""
+    return term.body if isinstance(term, Transpose) else term
+
+
 class Reasons:
     """The recorded steps, found by the node that receives."""
 
-    def __init__(self, walk: Backpropagation) -> None:
+    def __init__(self, walk: Backpropagation, layout: str = "denominator") -> None:
+        self._layout = 1 if layout == "numerator" else 0
         self._towards: dict[Node, list[BackwardStep]] = {}
+        self._cotangents = {step.cotangent for step in walk.steps}
         for step in walk.steps:
             self._towards.setdefault(step.source, []).append(step)
 
@@ -119,8 +176,8 @@ class Reasons:
                 queue.extend(self.readers(step.node))
         return list(found.values())
 
-    def of(self, node: Node, stops: set[Node], outer: bool = False) -> str:
-        """Return the reason of a line in the words of the textbook."""
+    def of(self, node: Node, stops: set[Node], term: Term) -> str:
+        """Return the reason of a line in the words of the textbook; ``term`` is its right side."""
         steps = self.path(node, stops)
         rules = list(
             dict.fromkeys(_rule(step) for step in steps if step.rule not in _SILENT)
@@ -129,12 +186,35 @@ class Reasons:
         shown = strong[:2] or sorted(rules, key=_priority)[:1]
         if not strong and "sum over the repetitions" in rules:
             shown = ["sum over the repetitions"]
-        if outer and shown and shown[0] in _FAINT:
+        if shown and shown[0] in _FAINT and _is_outer(term):
             shown = ["outer product"]
+        if shown and shown[0] in {_MATRIX_PRODUCT, _DOT_PRODUCT}:
+            shown = [self._product(term, shown[0])]
         paths = self._paths(node)
         if paths > 1:
             shown = [f"total derivative: {paths} paths", *shown[:1]]
         return "; ".join(shown)
+
+    def _product(self, term: Term, general: str) -> str:
+        """Return the rule of a matrix product as the line uses it, or the general one."""
+        if general == _DOT_PRODUCT and self._layout:
+            general = "∂(aᵀx)/∂x = aᵀ"
+        _, chain = split(term)
+        if not isinstance(chain, Matmul) or len(chain.factors) != 2:
+            return general
+        first, second = (_below(factor) for factor in chain.factors)
+        turned = [isinstance(factor, Transpose) for factor in chain.factors]
+        gradients = [
+            isinstance(factor, Symbol) and factor.node in self._cotangents
+            for factor in (first, second)
+        ]
+        if gradients.count(True) != 1:
+            return general
+        if gradients[1] and chain.shape[1] == 1:
+            return _COLUMN_RULES[turned[0]][self._layout]
+        if gradients[0] and chain.shape[0] == 1:
+            return _ROW_RULES[turned[1]][self._layout]
+        return _MATRIX_RULES[gradients[0], turned[0], turned[1]][self._layout]
 
     def _paths(self, node: Node) -> int:
         """Return at how many places a node is used, movement looked through; x · x is one place."""

@@ -121,7 +121,7 @@ STATEMENTS: dict[str, tuple[Statement, ...]] = {
             "all units of the layer compute the same signal and receive the same gradient",
         ),
         Statement(
-            "A network with tanh units, no biases and all weights 0 does not learn.",
+            "A network with a hidden layer of tanh units, no biases and all weights 0 does not learn.",
             True,
             "all activations are 0, and so is every gradient of a weight",
         ),

@@ -26,6 +26,7 @@ from deltarule.explain.formula.algebra import (
     transpose,
 )
 from deltarule.explain.formula.constants import constant
+from deltarule.explain.formula.places import total_of_placed
 from deltarule.explain.formula.powers import (
     exponential_minus_one_rule,
     exponential_rule,
@@ -281,6 +282,9 @@ def _sum(node: Node, arguments: tuple[Term, ...]) -> Term:
     (x,), axes = arguments, node.attributes["axes"]
     source = node.sources[0]
     if len(axes) == source.rank:
+        placed = total_of_placed(x)
+        if placed is not None:
+            return placed
         return total(x) if not is_number(x.shape) or not isinstance(x, Product) else x
     if source.rank != 2 or len(x.shape) != 2:
         return apply(node, arguments)
