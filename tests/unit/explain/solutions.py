@@ -555,7 +555,7 @@ dW1 = np.outer(dz1, x)""",
     dW1 = da1[:, None] @ x[None, :]
     return dW1""",
         "?✓✓✓✗?",
-        1,
+        2,
         3,
     ),
     Solution(

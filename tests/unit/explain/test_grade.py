@@ -129,7 +129,7 @@ def test_right_answers_in_any_form(network, variable, answer):
         ("two_layers", "W_1", "W₂ᵀδ₂xᵀ", "activation"),
         ("two_layers", "W_1", "x(W₂ᵀδ₂)ᵀ", "activation"),
         ("two_layers", "b_2", "β(1-y)/(1-ŷ) - αy/ŷ", "activation"),
-        ("two_layers", "W_1", "W_1", "unknown"),
+        ("two_layers", "W_1", "W_1", "signal"),
         ("two_layers", "W_2", "δ₂xᵀ", "shape"),
         ("two_layers", "b_1", "δ₁ δ₁", "shape"),
         ("batch", "W_2", "(Ŷ - Y)ᵀA₁", "mean"),

@@ -1,25 +1,37 @@
-"""Diagnosis of a wrong answer: its layout, a factor, a known mistake, its shape."""
+"""Diagnosis of a wrong answer: which mistakes lead to it, and what to say about them."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from fractions import Fraction
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from deltarule.errors import DeltaruleError
 from deltarule.explain.derivation.derivation import Derived, Layout, Line
-from deltarule.explain.formula.term import is_number
-from deltarule.explain.grading.comparison import EQUAL, Sample, same_shape
-from deltarule.explain.grading.mistakes import Mistake, mistakes
+from deltarule.explain.formula.from_graph import Translator
+from deltarule.explain.formula.term import Symbol, Term, is_number
+from deltarule.explain.grading.corrections import Bank
+from deltarule.explain.grading.hints import Wording, revealed
+from deltarule.explain.grading.search import Search
+from deltarule.explain.grading.slopes import gates
+from deltarule.explain.grading.values import NO_VALUE, Point, points
 from deltarule.explain.grading.verdict import Grade
-from deltarule.explain.page.page import entry, size
+from deltarule.explain.proof.domains import Domain
+from deltarule.explain.proof.proof import Draw, Evaluate, Precise
 from deltarule.graph import build
 from deltarule.graph.node import Node
-from deltarule.render.mathematics import to_text
-from deltarule.shapes import Dimension, Shape
+from deltarule.shapes import Shape
+
+_POINTS = 4
+Called = Callable[[Mapping[Node, Any]], Any]  # the value of a function at a point
 
 
 class Diagnosis:
-    """Search for the mistake behind a wrong answer to the question for one gradient."""
+    """Search for the mistake behind a wrong answer to the question for one gradient.
+
+    ``symbols`` are what an answer may name, in the layout of the answer;
+    with ``reveal`` the message ends with the line of the derivation.
+    """
 
     def __init__(
         self,
@@ -27,145 +39,141 @@ class Diagnosis:
         lines: Sequence[Sequence[Line]],
         wanted: Line,
         layout: Layout,
+        symbols: Sequence[Symbol],
+        evaluate: Evaluate,
+        draw: Draw,
+        reveal: bool = False,
     ) -> None:
+        self._reveal = reveal
         self._derived = derived
         self._lines = lines
         self._wanted = wanted
         self._layout = layout
-        self._name = to_text(entry(wanted, derived.loss_name).left)
+        self._evaluate = evaluate
+        self._draw = draw
+        self._named = list({s.node: s for s in symbols}.values())
 
-    def candidates(self) -> list[Mistake]:
-        """Return the wrong gradients that known mistakes lead to."""
-        found: dict[Node, Mistake] = {}
-        for lines in self._lines:
-            wanted = next(line for line in lines if line.node is self._wanted.node)
-            for mistake in mistakes(lines, wanted, self._derived.forward):
-                found.setdefault(mistake.node, mistake)
-        return list(found.values())
+    def of(self, answer: Node, truth: Node) -> Grade:
+        """Return the grade of a wrong answer."""
+        found = self._diagnosed(truth, self._term(answer), answer, None, answer.shape)
+        return self._revealed(found)
 
-    def of(
-        self, sample: Sample, answer: Node, truth: Node, candidates: Sequence[Mistake]
+    def of_function(self, called: Called, truth: Node, shape: Shape) -> Grade:
+        """Return the grade of a wrong function: ``called`` returns its value for what the symbols' nodes are."""
+        return self._revealed(self._diagnosed(truth, None, None, called, shape))
+
+    def _revealed(self, found: Grade) -> Grade:
+        return revealed(found, self._derived, self._wanted) if self._reveal else found
+
+    def _diagnosed(
+        self,
+        truth: Node,
+        term: Term | None,
+        answer: Node | None,
+        called: Called | None,
+        shape: Shape,
     ) -> Grade:
-        """Return the grade of a wrong answer: the first known mistake that leads to it."""
-        head = f"This is not {self._name}."
-        expected, got = _shape_text(truth.shape), _shape_text(answer.shape)
-        other = "numerator" if self._layout == "denominator" else "denominator"
-        turned = transposed(answer)
-        for flipped, shown in ((False, answer), (True, turned)):
-            if shown is None:
-                continue
-            remark = ""
-            if flipped:
-                remark = f" Your shape is {got}, the gradient is {expected}: you have the transposed ({other}) layout."
-                if sample.agrees(shown, truth):
-                    return Grade(
-                        False, "transposed", self._wanted.number, head + remark
-                    )
-                remark += " Transposed, it still differs:"
-            ratio = sample.ratio(shown, truth)
-            if ratio is not None:
-                return self._scaled(ratio, sample, head + remark)
-            near = sample.proportional_at_first(shown, [m.node for m in candidates])
-            for mistake in itertools.compress(candidates, near):
-                factor = sample.ratio(shown, mistake.node)
-                if factor is None:
-                    continue
-                scaled = (
-                    ""
-                    if abs(factor - 1) < EQUAL
-                    else f" and the whole is multiplied by {_factor_text(factor)}"
-                )
-                return Grade(
-                    False,
-                    mistake.kind,
-                    mistake.line,
-                    f"{head}{remark} {_sentence(mistake.message)} (line {mistake.line}){scaled}.",
-                )
-        if not same_shape(answer.shape, truth.shape):
-            line = self._wanted.number
-            return Grade(
-                False,
-                "shape",
-                line,
-                f"{head} Your shape is {got}, {self._name} has the shape {expected}.",
-            )
-        return self._unknown(sample, answer, truth, head)
+        held = self._held()
+        roots = [self._derived.loss, truth, *held, *([answer] if answer else [])]
+        loss = self._derived.loss
+        precise = Precise(list(dict.fromkeys(roots)), self._evaluate, self._draw, loss)
+        nodes = [*held, *([answer] if answer is not None else [])]
+        found = points(precise, nodes, self._evaluate, truth, answer, _POINTS)
+        wording = Wording(self._derived, self._lines, self._wanted, self._layout)
+        if len(found) < 2:
+            return wording.shape_or_unknown(shape, truth.shape, "")
+        own: dict[int, Any] = {}
+        for point, _ in found:
+            if answer is not None:
+                own[id(point)] = point.of_node(answer)
+            elif called is not None:
+                own[id(point)] = called(point.nodes)
+        search = Search(
+            found, self._along(found[0][1]), self._bank(), self._lines,
+            self._derived.forward, self._wanted, self._layout == "numerator",
+        )  # fmt: skip
+        first, right = found[0]
+        value = own[id(first)]
+        wording.leaks = lambda part: _leaks(part, first, right)
+        wording.sizes = self._sizes(precise)
+        if not any(float(abs(own[id(point)]).sum()) for point, _ in found):
+            return wording.zero()
+        mistakes = search.find(lambda point: own[id(point)], term)
+        if mistakes is not None:
+            return wording.grade(mistakes, shape, truth.shape)
+        if isinstance(term, Symbol) and value.shape == right.shape:
+            return wording.other_signal(term, shape, truth.shape)
+        wrong = _share_of_wrong(value, right)
+        return wording.shape_or_unknown(shape, truth.shape, wrong)
 
-    def _unknown(self, sample: Sample, answer: Node, truth: Node, head: str) -> Grade:
-        right = to_text(entry(self._wanted, self._derived.loss_name).right)
-        wrong = sample.share_of_wrong(answer, truth)
-        return Grade(
-            False,
-            "unknown",
-            self._wanted.number,
-            f"{head} {wrong} Line {self._wanted.number} of the derivation reads {self._name} = {right}.",
+    def _held(self) -> list[Node]:
+        """Return the nodes whose values terms may need."""
+        found = dict.fromkeys(symbol.node for symbol in self._named)
+        for lines in (*self._lines, self._derived.forward):
+            found |= dict.fromkeys(line.value for line in lines)
+        found |= dict.fromkeys(symbol.node for symbol in self._derived.inputs)
+        return list(found)
+
+    def _bank(self) -> Bank:
+        floats = tuple(s for s in self._named if s.node.dtype.is_float)
+        data = {s.node for s in self._derived.inputs if s.node not in self._derived.wrt}
+        slopes = tuple(gates(self._derived.forward))
+        forward = {line.node for line in self._derived.forward}
+        inputs = {symbol.node for symbol in self._derived.inputs}
+        derivatives = {s.node for s in floats if s.node not in forward | inputs}
+        return Bank(
+            floats,
+            slopes,
+            frozenset(self._derived.wrt),
+            frozenset(data),
+            frozenset(derivatives),
         )
 
-    def _scaled(self, ratio: float, sample: Sample, head: str) -> Grade:
-        """Name a constant factor: a sign, ½, 2, 1/m."""
-        line = self._lines[0][0].number
-        data = {
-            s.node
+    def _term(self, answer: Node) -> Term | None:
+        """Return an answer as a term of what it names, or None if it has no such form."""
+        translator = Translator()
+        for symbol in self._named:
+            translator.name(symbol.node, symbol)
+        try:
+            return translator.term(answer)
+        except (DeltaruleError, ValueError, KeyError, IndexError, TypeError):
+            return None
+
+    def _along(self, like: Any) -> tuple[Any, Any]:
+        node = build.input_node("along", tuple(like.shape))
+        real = Domain("real")
+        return self._draw(node, real), self._draw(node, real)
+
+    def _sizes(self, precise: Precise) -> tuple[int, ...]:
+        """Return the numbers of examples in the data."""
+        first = {
+            int(precise[s.node].shape[0])
             for s in self._derived.inputs
             if s.node not in self._derived.wrt and s.node.rank >= 2
         }
-        sizes = {size_ for size_ in sample.first_sizes(data) if size_ > 1}
-        if abs(ratio) < EQUAL:
-            return Grade(False, "factor", line, f"{head} Your answer is 0.")
-        if abs(ratio + 1) < EQUAL:
-            return Grade(False, "sign", line, f"{head} The sign is wrong.")
-        for examples in sorted(sizes):
-            for sign in (1, -1):
-                if abs(ratio * sign - examples) < 1e-7 * examples:
-                    also = "" if sign == 1 else ", and the sign is wrong"
-                    return Grade(
-                        False,
-                        "mean",
-                        line,
-                        f"{head} The factor 1/{_size_name(self._derived, examples)} is missing "
-                        f"(the loss is a mean){also}.",
-                    )
-                if abs(ratio * sign * examples - 1) < 1e-7:
-                    return Grade(
-                        False,
-                        "mean",
-                        line,
-                        f"{head} There is a factor 1/{_size_name(self._derived, examples)} too many.",
-                    )
-        return Grade(
-            False,
-            "factor",
-            line,
-            f"{head} It is {_factor_text(ratio)} times the gradient.",
-        )
+        return tuple(sorted(size for size in first if size > 1))
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] if text.startswith(("the ", "every ")) else text
+def _leaks(part: Term, point: Point, truth: Any) -> bool:
+    """Whether a part of a message is the gradient itself."""
+    try:
+        value = point.value(part)
+    except NO_VALUE:
+        return False
+    for shown in (value, value.T):
+        if math.prod(shown.shape) != math.prod(truth.shape):
+            continue
+        if shown.shape == truth.shape or is_number(truth.shape):
+            gap = float(abs(shown.reshape(truth.shape) - truth).sum())
+            if gap <= 1e-6 * float(abs(truth).sum()):
+                return True
+    return False
 
 
-def transposed(node: Node) -> Node | None:
-    """Return the transpose of a matrix."""
-    return (
-        build.matrix_transpose(node)
-        if node.rank == 2 and not is_number(node.shape)
-        else None
-    )
-
-
-def _shape_text(shape: Shape) -> str:
-    return size((shape[0],)) if len(shape) == 2 and shape[1] == 1 else size(shape)
-
-
-def _factor_text(ratio: float) -> str:
-    short = Fraction(ratio).limit_denominator(100)
-    text = str(short) if abs(float(short) - ratio) < 1e-9 else f"{ratio:.10g}"
-    return text.replace("-", "−")
-
-
-def _size_name(derived: Derived, examples: int) -> str:
-    for symbol in derived.inputs:
-        for part in symbol.node.shape:
-            if isinstance(part, Dimension):
-                return part.name
-    return str(examples)
+def _share_of_wrong(value: Any, truth: Any) -> str:
+    """Say how many entries differ."""
+    if value.shape != truth.shape and math.prod(value.shape) != math.prod(truth.shape):
+        return ""
+    gap = abs(value.reshape(truth.shape) - truth)
+    wrong, whole = int((gap > 1e-8 * float(abs(truth).max())).sum()), truth.size
+    return f"{wrong} of {whole} entries differ at a random point."

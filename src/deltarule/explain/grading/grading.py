@@ -15,8 +15,9 @@ from deltarule.explain.derivation.derivation import Derived, Deriver, Layout
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.term import matrix_shape
 from deltarule.explain.grading.comparison import Comparison, Sample
-from deltarule.explain.grading.diagnosis import Diagnosis, transposed
+from deltarule.explain.grading.diagnosis import Diagnosis
 from deltarule.explain.grading.rounded import equal_when_unrounded
+from deltarule.explain.grading.values import as_matrix
 from deltarule.explain.grading.verdict import Grade
 from deltarule.explain.page.page import entry
 from deltarule.explain.proof.proof import Draw, Evaluate, Precise
@@ -124,8 +125,11 @@ class _Grader:
         self._draw = draw
         self._wanted = next(line for line in steps.backward if line.node is wrt)
         self._name = to_text(entry(self._wanted, derived.loss_name).left)
-        self._diagnosis = Diagnosis(derived, self._lines, self._wanted, layout)
         self._vocabulary = vocabulary(derived, steps, layout=layout)
+        symbols = list(self._vocabulary.names.values())
+        self._diagnosis = Diagnosis(
+            derived, self._lines, self._wanted, layout, symbols, evaluate, draw
+        )
         self._columns = (
             vocabulary(derived, steps) if layout == "numerator" else None
         )  # derivatives of vectors as columns, which many texts keep in either layout
@@ -180,12 +184,7 @@ class _Grader:
             kind = "a rounded number" if len(rounded) == 1 else "rounded numbers"
             message = f"This is {self._name}, with {shown} as {kind}."
             return Grade(True, "equal", None, message)
-        candidates = self._diagnosis.candidates()
-        turned = transposed(answer)
-        roots = [answer, truth, *(c.node for c in candidates)]
-        roots += [turned] if turned is not None else []
-        sample = Sample(self._precise(roots))
-        return self._diagnosis.of(sample, answer, truth, candidates)
+        return self._diagnosis.of(answer, truth)
 
     def _precise(self, roots: Sequence[Node]) -> Precise:
         loss = self._derived.loss
@@ -222,8 +221,6 @@ class _Grader:
         result = answer(*precise.values([precise[node] for node in nodes], given))
         shape = tuple(getattr(result, "shape", ()))
         stand_in = build.input_node("answer", matrix_shape(shape), dtypes.FLOAT64)
-        candidates = self._diagnosis.candidates()
-        precise = self._precise([truth, *nodes, *(c.node for c in candidates)])
         twins = [precise[node] for node in nodes]
 
         def called(given: Mapping[Node, Any]) -> dict[Node, Any]:
@@ -240,4 +237,12 @@ class _Grader:
         found = sample.compare(stand_in, truth)
         if found.equal or found.where in _OUTSIDE:
             return self._told(found)
-        return self._diagnosis.of(sample, stand_in, truth, candidates)
+
+        def of_matrices(values: Mapping[Node, Any]) -> Any:
+            arrays = [
+                values[node].reshape(-1) if node.rank == 1 else values[node]
+                for node in nodes
+            ]
+            return as_matrix(answer(*arrays) + 0.0)
+
+        return self._diagnosis.of_function(of_matrices, truth, stand_in.shape)

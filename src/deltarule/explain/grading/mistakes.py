@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from deltarule.errors import ShapeError
@@ -35,9 +35,9 @@ from deltarule.explain.formula.term import (
     symbols,
 )
 from deltarule.explain.formula.to_graph import lower
-from deltarule.explain.formula.typeset import typeset
+from deltarule.explain.grading.slopes import Says
+from deltarule.explain.grading.wording import rendered
 from deltarule.graph.node import Node
-from deltarule.render.mathematics import to_text
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,43 @@ class Spoiled:
     """A term with one mistake: its kind and what to say about it."""
 
     kind: str
-    message: str
+    says: Says
     term: Term
+    weight: float = 1.0
+
+    @property
+    def message(self) -> str:
+        """What is wrong, as text."""
+        return rendered(self.says)
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong gradient: which line is spoiled, how, and the graph of the result."""
+    """A wrong gradient: which lines of the derivation are spoiled, and how.
+
+    ``terms`` are the spoiled lines by number, ``given`` what stands in the place of signals.
+    """
 
     kind: str
-    message: str
+    says: Says
     line: int
-    node: Node
+    terms: Mapping[int, Term]
+    given: Mapping[Symbol, Term]
+    lines: Sequence[Line]
+    wanted: Line
+    weight: float = 1.0
+
+    @property
+    def message(self) -> str:
+        """What is wrong, as text."""
+        return rendered(self.says)
+
+    @property
+    def node(self) -> Node:
+        """The graph of the wrong gradient."""
+        dtype = self.wanted.value.dtype
+        given = {symbol: lower(term, dtype) for symbol, term in self.given.items()}
+        return chain(self.lines, self.wanted, self.terms, given)
 
 
 def mistakes(
@@ -65,10 +90,16 @@ def mistakes(
     """Yield the wrong gradients that one mistake in one line leads to, then those of a missing path and another."""
     needed = needed_lines(lines, wanted)
     found = [(line, spoiled) for line in needed for spoiled in _spoiled(line, forward)]
+
+    def made(
+        spoiled: Spoiled, number_: int, terms: Mapping[int, Term], weight: float = 1.0
+    ) -> Mistake:
+        kind, words = spoiled.kind, spoiled.says
+        return Mistake(kind, words, number_, terms, {}, needed, wanted, weight)
+
     for line, spoiled in found:
-        yield from _carried(
-            needed, wanted, {line.number: spoiled.term}, spoiled, line.number
-        )
+        terms = {line.number: spoiled.term}
+        yield made(spoiled, line.number, terms, spoiled.weight)
     yield from _halved_signals(needed, wanted, forward)
     gates = {
         line.number: spoiled
@@ -77,10 +108,10 @@ def mistakes(
     }
     if len(gates) > 1:
         every = Spoiled(
-            "activation", "every derivative of an activation is missing", wanted.term
+            "activation", ("every derivative of an activation is missing",), wanted.term
         )
         terms = {number_: spoiled.term for number_, spoiled in gates.items()}
-        yield from _carried(needed, wanted, terms, every, min(gates))
+        yield made(every, min(gates), terms, 1.2)
     for line, spoiled in found:
         if spoiled.kind != "path":
             continue
@@ -89,24 +120,14 @@ def mistakes(
             if second.kind in {"sign", "factor", "term"}:
                 continue
             both = Spoiled(
-                "path", f"{spoiled.message}; besides, {second.message}", spoiled.term
+                "path", (*spoiled.says, "; besides, ", *second.says), spoiled.term
             )
-            terms = {line.number: spoiled.term, other.number: second.term}
-            yield from _carried(needed, wanted, terms, both, line.number)
-
-
-def _carried(
-    lines: Sequence[Line],
-    wanted: Line,
-    terms: Mapping[int, Term],
-    spoiled: Spoiled,
-    number_: int,
-) -> Iterator[Mistake]:
-    try:
-        node = chain(lines, wanted, terms)
-    except ShapeError:
-        return
-    yield Mistake(spoiled.kind, spoiled.message, number_, node)
+            yield made(
+                both,
+                line.number,
+                {line.number: spoiled.term, other.number: second.term},
+                2.0,
+            )
 
 
 def _spoiled(line: Line, forward: Sequence[Line]) -> Iterator[Spoiled]:
@@ -123,8 +144,12 @@ def _spoiled(line: Line, forward: Sequence[Line]) -> Iterator[Spoiled]:
             slope = multiply(
                 output, subtract(number(Fraction(1), output.shape), output)
             )
-            message = f"the derivative {_text(slope)} is one too many: it has cancelled against the cross-entropy"
-            yield Spoiled("activation", message, multiply(line.term, slope))
+            words: Says = (
+                "the derivative ",
+                slope,
+                " is one too many: it has cancelled against the cross-entropy",
+            )
+            yield Spoiled("activation", words, multiply(line.term, slope))
 
 
 def _halved_signals(
@@ -143,11 +168,9 @@ def _halved_signals(
             continue
         for i, part in enumerate(signal.term.terms):
             rest = add(*signal.term.terms[:i], *signal.term.terms[i + 1 :])
-            given = {symbol: lower(rest, wanted.value.dtype)}
-            message = f"the term {_text(part)} of {_text(symbol)} is missing"
-            yield Mistake(
-                "path", message, wanted.number, chain(lines, wanted, {}, given)
-            )
+            words: Says = ("the term ", part, " of ", symbol, " is missing")
+            number_ = wanted.number
+            yield Mistake("path", words, number_, {}, {symbol: rest}, lines, wanted)
 
 
 def _is_signal(term: Term) -> bool:
@@ -190,7 +213,7 @@ def spoil(term: Term, *, fan_out: bool = True) -> Iterator[Spoiled]:
     for rebuild, part in _places(term):
         for inner in spoil(part, fan_out=fan_out):
             try:
-                yield Spoiled(inner.kind, inner.message, rebuild(inner.term))
+                yield replace(inner, term=rebuild(inner.term))
             except ShapeError:
                 continue
 
@@ -208,22 +231,19 @@ def _spoil_sum(term: Sum, fan_out: bool) -> Iterator[Spoiled]:
     """Yield a sum with one term missing, with the wrong sign, twice or half."""
     for i, part in enumerate(term.terms):
         rest = (*term.terms[:i], *term.terms[i + 1 :])
-        path = f"the path {_text(part)} is missing: at a fan-out the paths add up"
-        yield Spoiled(
-            *(
-                ("path", path)
-                if fan_out
-                else ("term", f"the term {_text(part)} is missing")
-            ),
-            add(*rest),
+        path: Says = (
+            "the path ",
+            part,
+            " is missing: at a fan-out the paths add up",
         )
-        yield Spoiled(
-            "sign", f"the sign of {_text(part)} is wrong", add(*rest, negate(part))
-        )
+        words = path if fan_out else ("the term ", part, " is missing")
+        yield Spoiled("path" if fan_out else "term", words, add(*rest))
+        words = ("the sign of ", part, " is wrong")
+        yield Spoiled("sign", words, add(*rest, negate(part)))
         for factor, name in ((Fraction(2), "2"), (Fraction(1, 2), "½")):
             yield Spoiled(
                 "factor",
-                f"{_text(part)} is multiplied by {name}",
+                (part, f" is multiplied by {name}"),
                 add(*rest, scale(factor, part)),
             )
 
@@ -237,7 +257,7 @@ def _spoil_product(term: Product) -> Iterator[Spoiled]:
         gate = isinstance(factor, (Indicator, Sum)) or (
             isinstance(factor, Apply) and factor.name.endswith("slope")
         )
-        what = _text(factor if exponent == 1 else power(factor, exponent))
+        what = factor if exponent == 1 else power(factor, exponent)
         kind = "activation" if gate else "factor"
         step = (
             "you stepped over the activation"
@@ -247,7 +267,7 @@ def _spoil_product(term: Product) -> Iterator[Spoiled]:
         try:
             yield Spoiled(
                 kind,
-                f"the factor {what} is missing: {step}",
+                ("the factor ", what, f" is missing: {step}"),
                 Product(term.coefficient, rest, term.shape),
             )
         except ShapeError:
@@ -267,8 +287,12 @@ def _stepped_over(term: Product) -> Iterator[Spoiled]:
             and factor.shape == term.shape
             and not isinstance(factor, Indicator)
         ):
-            message = f"the derivative {_text(rest)} is missing: you stepped over the activation"
-            yield Spoiled("activation", message, factor)
+            words: Says = (
+                "the derivative ",
+                rest,
+                " is missing: you stepped over the activation",
+            )
+            yield Spoiled("activation", words, factor, 1.3)
 
 
 def _spoil_matmul(term: Matmul) -> Iterator[Spoiled]:
@@ -280,19 +304,17 @@ def _spoil_matmul(term: Matmul) -> Iterator[Spoiled]:
             except ShapeError:
                 turned = None
             if turned is not None:
-                shown, other = _text(factor), _text(transpose(factor))
-                yield Spoiled(
-                    "transpose", f"{other} stands where {shown} belongs", turned
-                )
+                words: Says = (transpose(factor), " stands where ", factor, " belongs")
+                yield Spoiled("transpose", words, turned)
     if is_constant(factors[-1], 1) and len(factors) == 2 and len(factors[0].shape) == 2:
         rows = factors[0].shape[0]
         wrong = matmul(transpose(factors[0]), number(Fraction(1), (rows, 1)))
-        yield Spoiled("axis", f"{_text(term)} sums over the other axis", wrong)
+        yield Spoiled("axis", (term, " sums over the other axis"), wrong)
     if len(factors) == 2:
         try:
             yield Spoiled(
                 "order",
-                f"the order of {_text(term)} is reversed",
+                ("the order of ", term, " is reversed"),
                 matmul(factors[1], factors[0]),
             )
         except ShapeError:
@@ -336,7 +358,3 @@ class _Rebuild:
             )
             return multiply(part, rest)
         return transpose(part)
-
-
-def _text(term: Term) -> str:
-    return to_text(typeset(term))

@@ -12,9 +12,13 @@ from deltarule.explain.reading.understood import Understood
 class Grade:
     """The verdict on an answer.
 
-    ``mistake`` is "equal" or one of: "sign", "factor", "mean", "transposed", "transpose", "order", "activation",
-    "path", "term", "axis", "shape", "undefined" (not finite where the gradient is), "condition" (equal at ordinary
-    points only), "unknown". ``line`` is the first line of the derivation at which it departs.
+    ``mistake`` is "equal" or the first of ``mistakes``, which are: "signal" (another symbol stands there), "parameter"
+    (another parameter), "derivative" (not that of the activation), "argument" (taken at another place), "activation"
+    (missing), "factor" (missing, too many, or a number), "function", "power" (a square), "product" (of entries for
+    that of matrices), "kink" (the wrong side), "sign", "mean", "term", "path", "transpose", "order", "transposed" (the
+    whole), "axis" (a sum), "shape", "undefined" (not finite where the gradient is), "condition" (equal at ordinary
+    points only), "unknown". ``line`` is the first line of the derivation at which it departs. ``hints`` go from the
+    shape over the line to the mistake; neither they nor ``message`` contain the gradient.
     ``understood`` is the answer as it was read, typeset; None for a function of arrays.
     """
 
@@ -23,6 +27,8 @@ class Grade:
     line: int | None
     message: str
     understood: Understood | None = None
+    mistakes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.correct

@@ -128,7 +128,7 @@ class Precise:
         self._draw = draw
         self._domains = domains(loss)
         self._leaves = inputs(roots)
-        sizes = {
+        self.sizes = sizes = {
             size: _SIZE_OF_UNKNOWN + i for i, size in enumerate(_unknown(self._leaves))
         }
         static = {node: _static(node, sizes) for node in self._leaves}

@@ -8,14 +8,11 @@ from dataclasses import dataclass, replace
 
 from deltarule.errors import DeltaruleError
 from deltarule.explain.derivation.derivation import Line
-from deltarule.explain.formula.to_graph import lower
-from deltarule.explain.grading.comparison import Sample
-from deltarule.explain.grading.diagnosis import Diagnosis, transposed
+from deltarule.explain.grading.diagnosis import Diagnosis
 from deltarule.explain.grading.lines.judge import Judged, matrix, truth
 from deltarule.explain.grading.lines.quantities import Quantities, Quantity
-from deltarule.explain.grading.mistakes import Mistake, spoil
 from deltarule.explain.grading.verdict import Grade
-from deltarule.explain.proof.proof import Draw, Evaluate, Precise
+from deltarule.explain.proof.proof import Draw, Evaluate
 from deltarule.graph.node import Node
 from deltarule.render.mathematics import to_text
 
@@ -70,16 +67,19 @@ class Faults:
         right = truth(subject)
         if wanted is None or right is None:
             return Fault("unknown", f"this is not {subject.shown}")
-        every = self._quantities.every
-        diagnosis = Diagnosis(every, [lines], wanted, self._quantities.layout)
-        signal = subject.kind == "signal"
-        candidates = _forward_mistakes(wanted) if signal else diagnosis.candidates()
-        nodes = [answer, right, *(c.node for c in candidates)]
-        if (turned := transposed(answer)) is not None:
-            nodes.append(turned)
-        roots = list(dict.fromkeys([every.loss, *nodes]))
-        precise = Precise(roots, self._evaluate, self._draw, every.loss)
-        grade = diagnosis.of(Sample(precise), answer, right, candidates)
+        names = self._quantities.names.values()
+        symbols = [q.symbol for q in names if q.symbol is not None]
+        diagnosis = Diagnosis(
+            self._quantities.every,
+            [lines],
+            wanted,
+            self._quantities.layout,
+            symbols,
+            self._evaluate,
+            self._draw,
+            self._reveal,
+        )
+        grade = diagnosis.of(answer, right)
         return self._fault(grade, subject, lines)
 
     def _lines(self, subject: Quantity) -> tuple[Sequence[Line], Line | None]:
@@ -98,20 +98,9 @@ class Faults:
         message = grade.message.removeprefix(f"This is not {subject.shown}.")
         message = re.sub(r" \(line \d+\)", "", message).strip()
         message = message.replace("times the gradient", f"times {subject.shown}")
-        if not self._reveal:
-            message = re.sub(r" Line \d+ of the derivation reads .*", "", message)
         message = message[:1].lower() + message[1:].rstrip(".")
         if grade.mistake in _UNKNOWN or subject.kind != "derivative":
             return Fault(grade.mistake, message)
         departs = next((n.node for n in lines if n.number == grade.line), None)
         known = self._quantities.derivative(departs) if departs is not None else None
         return Fault(grade.mistake, message, known)
-
-
-def _forward_mistakes(line: Line) -> list[Mistake]:
-    """Return the values of a signal that known mistakes in its line lead to."""
-    kind = line.value.dtype
-    return [
-        Mistake(spoiled.kind, spoiled.message, line.number, lower(spoiled.term, kind))
-        for spoiled in spoil(line.term, fan_out=False)
-    ]
