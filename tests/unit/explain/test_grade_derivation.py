@@ -19,7 +19,7 @@ from deltarule.explain.proof.proof import Precise
 from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import run, value_sampler, without_target_checks
 from deltarule.tensor.tensor import Tensor
-from unit.explain.solutions import PROBLEMS, SOLUTIONS, Solution
+from unit.explain.solutions import PROBLEMS, SOLUTIONS, Solution, symbol
 from unit.explain.test_printed_lines import NETWORKS
 
 
@@ -167,6 +167,16 @@ def test_the_final_gradient_has_its_own_verdict() -> None:
     assert grade.final is not None and grade.final.mistake == "transposed"
     assert not grade and grade.first_wrong == 3
     assert graded("perceptron", "W_1", "δ₂ = ŷ − y").final is None
+
+
+def test_gradients_at_signals_have_the_names_of_the_derivation() -> None:
+    x, y, W, V = symbol("x", 3), symbol("y", 2), symbol("W", 4, 3), symbol("V", 2, 4)
+    a = dr.tanh(W @ x)
+    loss = 0.5 * ((V @ a - y) ** 2).sum()
+    grade = dr.grade_derivation(
+        loss, [a, x], "∂L/∂a₁ = Vᵀ(ŷ − y)\n∂L/∂x = Wᵀ(∂L/∂a₁ ⊙ (1 − a₁²))"
+    )
+    assert grade.correct, str(grade)
 
 
 def test_circular_statements_earn_nothing() -> None:

@@ -39,6 +39,7 @@ from deltarule.explain.proof.proof import Draw, Evaluate, Precise
 from deltarule.explain.reading.python_answer import is_python
 from deltarule.explain.reading.understood import Understood
 from deltarule.graph.node import Node
+from deltarule.graph.op import LEAVES
 from deltarule.render import mathematics as m
 
 _PASSES = 4
@@ -68,7 +69,8 @@ def grade_derivation(
         raise ArgumentError(
             "derivation language", expected=" or ".join(LANGUAGES), got=repr(language)
         )
-    every, steps = derivations(loss, wrt, names, parameters, layout)
+    known = _signal_names(loss, wrt, names or {}, parameters, layout)
+    every, steps = derivations(loss, wrt, known, parameters, layout)
     python = language == "python" or (language == "auto" and _is_python(answer))
     lines = text_lines(answer, python)
     layouts: list[Layout] = (
@@ -81,6 +83,23 @@ def grade_derivation(
         if found[-1].correct:
             break
     return max(found, key=lambda grade: grade.points)
+
+
+def _signal_names(
+    loss: Node,
+    wrt: Sequence[Node],
+    names: Mapping[Node, str],
+    parameters: Sequence[Node] | None,
+    layout: Layout,
+) -> dict[Node, str]:
+    """Return the names, with those that signals among the variables have in the derivation of the parameters."""
+    unnamed = [node for node in wrt if node.op not in LEAVES and node not in names]
+    if not unnamed:
+        return dict(names)
+    leaves = [node for node in wrt if node.op in LEAVES]
+    every, _ = derivations(loss, leaves, names, parameters, layout)
+    signals = {line.node: line.name for line in every.forward}
+    return {**{n: signals[n] for n in unnamed if n in signals}, **names}
 
 
 def _is_python(text: str) -> bool:
