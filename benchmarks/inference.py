@@ -38,7 +38,7 @@ PAUSE = 0.02  # seconds, so that the threads of the engine before have stopped s
 
 
 def _ours(name: str, x: Any) -> dict[str, Callable[[], object]]:
-    model = WORKLOADS[name].model()
+    model = WORKLOADS[name].network()
     program, values = prediction_program(model, columns((x,))[0], len(x))
     run = NativeBackend().compile(program, THREADS if len(x) > 1 else None)
     jitted = dr.jit(lambda batch: model(batch))
@@ -87,7 +87,7 @@ def _torch(name: str, x: Any) -> dict[str, Callable[[], object]]:
 
 
 def _jax(name: str, x: Any) -> dict[str, Callable[[], object]]:
-    weights = [jnp.asarray(p.numpy()) for p in WORKLOADS[name].model().parameters()]
+    weights = [jnp.asarray(p.numpy()) for p in WORKLOADS[name].network().parameters()]
 
     def pooled(h: Any) -> Any:
         return jax.lax.reduce_window(

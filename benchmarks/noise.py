@@ -59,9 +59,9 @@ def cases() -> list[Case]:
     """Return the networks: both forms of W8, and W3, whose noise is that of dropout."""
     w3, w8 = WORKLOADS["W3"], WORKLOADS["W8"]
     return [
-        Case("W8, VAE 784-400-20-400-784", w8.model(), w8.loss, w8),
+        Case("W8, VAE 784-400-20-400-784", w8.network(), w8.loss, w8),
         Case("generative.VAE of W8's sizes", vae(), "negative_elbo", w8),
-        Case("W3, MLP 784-512-512-10, dropout 0.2", w3.model(), w3.loss, w3),
+        Case("W3, MLP 784-512-512-10, dropout 0.2", w3.network(), w3.loss, w3),
     ]
 
 

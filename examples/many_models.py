@@ -41,12 +41,10 @@ print(
 )
 print(f"test accuracy {search.best_estimator_.score(x_test, y_test):.3f}")
 
-# The same with modules: sixteen seeds, each stopped by itself and left with its own best weights.
+# The same with modules: sixteen starts, each stopped by itself and left with its own best weights.
 models = [
     nn.Sequential(nn.Linear(30, 64), nn.ReLU(), nn.Linear(64, 1)) for _ in range(16)
 ]
-for seed, model in enumerate(models):
-    model.initialize(seed)
 rows = [np.random.default_rng(seed).permutation(len(x_train)) for seed in range(16)]
 histories = train.fit_many(
     models,

@@ -79,6 +79,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # imported lazily below
     from deltarule import data, generative, interop, learners, losses, nn, optim, train
+    from deltarule.nn.numbering import manual_seed
     from deltarule.nn.saving import load
     from deltarule.optim.exam import Task, exam
     from deltarule.optim.explanation import optimizer_steps
@@ -117,6 +118,7 @@ _LATE = (
         "exam": "optim.exam",
         "grade_derivation": "tensor.graded_derivations",
         "load": "nn.saving",
+        "manual_seed": "nn.numbering",
         "optimizer_steps": "optim.explanation",
     }
     | dict.fromkeys(_EXPLAINED, "tensor.explain")
@@ -169,6 +171,7 @@ __all__ = [
     "logical_not",
     "logsumexp",
     "losses",
+    "manual_seed",
     "maximum",
     "minimum",
     "nn",

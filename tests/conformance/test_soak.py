@@ -73,6 +73,7 @@ def _train(seed: int, device: str) -> Any:
     network, shape, classes = (_convolutional if generator.random() < 0.3 else _dense)(
         generator
     )
+    network.initialize(0)
     n, batch_size = int(generator.integers(4, 200)), int(generator.integers(2, 40))
     n -= n % batch_size == 1  # a batch of one example has no variance to normalise by
     x, y = (

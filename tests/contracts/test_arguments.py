@@ -18,6 +18,7 @@ import pytest
 
 import deltarule as dr
 from deltarule import data, generative, learners, losses, nn, optim, train
+from deltarule.arguments import NamedArguments
 from deltarule.data import augment
 from deltarule.errors import ArgumentError
 from deltarule.nn import init, saving
@@ -44,12 +45,7 @@ def constructors() -> Iterator[type]:
                 and not inspect.isabstract(found)
                 and not issubclass(found, Exception)
             )
-            if (
-                made
-                and found not in seen
-                and isinstance(found, type)
-                and type(found).__name__ == "NamedArguments"
-            ):
+            if made and found not in seen and isinstance(found, NamedArguments):
                 seen.add(found)
                 if found.__name__ not in LEFT_OUT:
                     yield found

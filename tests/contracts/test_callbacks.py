@@ -152,7 +152,7 @@ def test_a_used_callback_serves_for_many_models(name, tmp_path):
     x, y = _problem(1)
 
     def run(callback):
-        models = [nn.Sequential(nn.Linear(3, 1)) for _ in range(2)]
+        models = [nn.Sequential(nn.Linear(3, 1), seed=seed) for seed in range(2)]
         histories = train.fit_many(
             models,
             x,

@@ -231,6 +231,12 @@ class Workload:
         """Return inputs and targets, equal at every call."""
         return self.data(self.examples, np.random.default_rng(0))
 
+    def network(self) -> nn.Module:
+        """Return the network, with equal weights at every call."""
+        made = self.model()
+        made.initialize(0)
+        return made
+
 
 _W6 = (
     convolution_flops(5, 3, 8, 28, 28, True)
@@ -401,7 +407,7 @@ def build_step(
     workload: Workload, arrays: Sequence[Array]
 ) -> tuple[StepSpec, list[Array]]:
     """Return the training step of a workload and its initial state."""
-    model = workload.model()
+    model = workload.network()
     task = Task(model, get_loss(workload.loss), (), workload.optimizer)
     step = training_step(task, columns(arrays), workload.batch_size)
     values = [tensor.numpy() for _, tensor in model.named_parameters()]

@@ -5,8 +5,9 @@ et al. 2016, section 8.4). For a unit with fan_in inputs and fan_out outputs, Xa
 initialization preserves the variance through linear units (or tanh near 0); He
 initialization does so for rectifiers, which halve the second moment; LeCun
 initialization is Xavier with fan_in alone. Numbers come from NumPy's Philox generator
-keyed by (seed, name of the parameter): the same network has the same initial weights on
-every machine.
+keyed by (seed, number of the network, name of the parameter): a program has the same
+initial weights in every run, on every machine. The number counts the networks that are
+built alike, so that they differ (``dr.manual_seed``).
 """
 
 from __future__ import annotations
@@ -54,13 +55,21 @@ Mode = Literal["fan_in", "fan_out", "average"]
 DEFAULT_SEED = 0
 
 
-def generator(seed: int, name: str) -> np.random.Generator:
-    """Return the random generator of one parameter: Philox, keyed by the SHA-256 of seed and name.
+def generator(seed: int, name: str, number: int = 0) -> np.random.Generator:
+    """Return the random generator of one parameter: Philox, keyed by the SHA-256 of seed, number and name.
+
+    Args:
+        seed: The seed.
+        name: Name of the parameter within its network.
+        number: Number of the network among those built alike.
 
     >>> bool(generator(0, "0.weight").random() == generator(0, "0.weight").random())
     True
+    >>> bool(generator(0, "0.weight").random() == generator(0, "0.weight", 1).random())
+    False
     """
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    start = f"{seed}/{number}" if number else f"{seed}"
+    digest = hashlib.sha256(f"{start}:{name}".encode()).digest()
     return np.random.Generator(
         np.random.Philox(key=int.from_bytes(digest[:16], "little"))
     )

@@ -94,7 +94,8 @@ def _merge(run: list[Module]) -> list[Module]:
     if len(run) < 2 or not has_product:
         return run
     weight, bias = affine_map(Sequential(*run))
-    merged = Linear(weight.shape[1], weight.shape[0]).astype(weight.dtype.name)
+    merged = Linear(weight.shape[1], weight.shape[0], seed=0)
+    merged.astype(weight.dtype.name)
     merged.weight.assign(weight)
     merged.bias.assign(bias)
     return [merged]
@@ -105,7 +106,7 @@ def _fuse_into_convolution(layer: Convolution, norm: BatchNorm) -> Module:
     scale, shift = _scale_and_shift(norm)
     config = layer.config() or {}
     merged: Any = build(
-        {**config, "arguments": {**config["arguments"], "bias": True}}
+        {**config, "arguments": {**config["arguments"], "bias": True, "seed": 0}}
     ).astype(layer.weight.dtype)
     merged.weight.assign(
         layer.weight.numpy() * scale.reshape(-1, *(1,) * (layer.weight.ndim - 1))

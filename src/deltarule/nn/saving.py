@@ -19,6 +19,7 @@ from deltarule import losses
 from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.nn import layers
+from deltarule.nn.init import DEFAULT_SEED
 from deltarule.nn.layers.activation import DeclaredActivation, Function
 from deltarule.nn.module import state_dict
 from deltarule.nn.module.module import Module
@@ -216,7 +217,9 @@ def _architecture(
 ) -> Module:
     """Build the architecture of a file; raises CheckpointError if it is user-defined code."""
     if document["architecture"] is not None:
-        return build(document["architecture"], weights)
+        module = build(document["architecture"], weights)
+        module.initialize(DEFAULT_SEED)  # not counted: the values come from the file
+        return module
     name = document.get("class", "Module")
     raise CheckpointError(
         f"file {path}",

@@ -121,6 +121,7 @@ def test_many_models_take_nested_recipes(names):
     """Also around groups, whose rates no number replaces; each model has its own factor and history."""
     recipe, x, y = _nested(names), *_data()
     models = [nn.Sequential(nn.Linear(3, 2)).astype("float64") for _ in range(2)]
+    starts = [model.state_dict() for model in models]
     found = train.fit_many(
         models,
         x,
@@ -132,10 +133,8 @@ def test_many_models_take_nested_recipes(names):
         seed=5,
         device="reference",
     )
-    expected, rates = _by_hand(
-        recipe, nn.Sequential(nn.Linear(3, 2)).astype("float64").state_dict(), 1.0
-    )
-    for model, history in zip(models, found, strict=True):
+    for model, start, history in zip(models, starts, found, strict=True):
+        expected, rates = _by_hand(recipe, start, 1.0)
         np.testing.assert_allclose(
             model[0].weight.numpy(), expected["0.weight"], rtol=1e-10, atol=1e-12
         )

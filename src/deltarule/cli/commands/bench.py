@@ -159,7 +159,7 @@ def inference(least_seconds: float, threads: int | None = None) -> list[dict[str
     rows = []
     for name in ("W2", "W6"):
         workload = WORKLOADS[name]
-        model = workload.model()
+        model = workload.network()
         x = workload.data(1024, np.random.default_rng(0))[0]
         for n in (1, 1024):
             program, values = prediction_program(model, columns((x,))[0], n)

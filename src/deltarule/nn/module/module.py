@@ -48,9 +48,11 @@ class Module(Tree):
     module runs ``forward`` in a mode, "inference" by default; a submodule uses the mode
     of the call that it is part of.
 
-    Initial weights are a function of a seed (0, or that of ``initialize``) and of the
-    parameter's name, so networks with the same architecture start with the same
-    weights.
+    Initial weights are a function of a seed, of the parameter's name and of the number
+    of networks that were built alike before: a program has the same weights in every
+    run, and the members of an ensemble start apart. ``initialize(seed)`` or a layer's
+    ``seed`` gives equal weights to networks of one architecture; ``dr.manual_seed``
+    sets the default seed.
 
     ``forward`` may assign state: ``self.count.assign(self.count + 1.0)``. State changes
     with every call at the prompt and once per training step under ``fit``;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -10,14 +11,15 @@ from typing import Any, Self
 import numpy as np
 
 from deltarule import dtypes
-from deltarule.arguments import NamedArguments, former_attribute, restore
+from deltarule.arguments import former_attribute, restore
 from deltarule.dtypes import DType
 from deltarule.errors import DTypeError
 from deltarule.flags import check_constructor, checks_flags, flag
 from deltarule.graph.op import Op
 from deltarule.losses import Loss
-from deltarule.nn.init import DEFAULT_SEED, Initializer, generator, xavier_uniform
-from deltarule.nn.module import freezing, state_dict
+from deltarule.nn.init import DEFAULT_SEED, Initializer, xavier_uniform
+from deltarule.nn.module import freezing, numbers, state_dict
+from deltarule.nn.numbering import NetworkNumber
 from deltarule.runtime.buffers import Array, leaf, value_of
 from deltarule.shapes import count
 from deltarule.tensor.tensor import Tensor, parameter, tensor
@@ -29,7 +31,7 @@ from deltarule.train.prediction.cached_programs import Predictions
 class ParameterSpec:
     """How a parameter is initialized; its values are drawn at first use, when its name is known.
 
-    >>> from deltarule.nn.init import constant
+    >>> from deltarule.nn.init import constant, generator
     >>> ParameterSpec((2,), constant(3.0)).draw(constant(3.0), generator(0, "scale"), "float32").tolist()
     [3.0, 3.0]
     """
@@ -67,16 +69,25 @@ class ModuleState:
     # frozen before there was a parameter: later ones are frozen, too
     still: bool = False
     address: str = ""
-    seed: int | None = None
+    parent: weakref.ref[Any] | None = None  # the module that passed on the address
+    seed: int | None = None  # given by the user
     inherited_seed: int = DEFAULT_SEED
+    # how many networks were built alike before this one; None: not counted yet
+    number: int | None = None
+    taken: NetworkNumber | None = None  # of a module that is no part of another
     following: Initializer | None = None
     dtype: DType = dtypes.FLOAT32
     loss: Loss | None = None  # of the last fit, which defines what the outputs mean
     history: History | None = None
     predictions: Predictions = field(default_factory=Predictions)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled; the number belongs to both from now on and is not given back."""
+        self.taken = None
+        return {**self.__dict__, "parent": None}
 
-class Tree(metaclass=NamedArguments):
+
+class Tree(metaclass=numbers.CountedNetworks):
     """The part of ``Module`` that registers, freezes, initializes, loads and copies parameters and submodules.
 
     >>> from deltarule import nn
@@ -109,7 +120,7 @@ class Tree(metaclass=NamedArguments):
         drawn: tuple[int, ...] = (),
         place: Callable[[Array], Array] | None = None,
     ) -> None:
-        """Declare a parameter, initialized at first use from (seed, name).
+        """Declare a parameter, initialized at first use from (seed, number of the network, name).
 
         Args:
             name: Name of the attribute.
@@ -138,8 +149,8 @@ class Tree(metaclass=NamedArguments):
         own = self._own
         declared = own.declared[name]
         rule = declared.initializer or own.following or xavier_uniform()
-        seed = own.inherited_seed if own.seed is None else own.seed
-        return declared.draw(rule, generator(seed, self._path(name)), own.dtype.name)
+        random = numbers.random_source(self, name)
+        return declared.draw(rule, random, own.dtype.name)
 
     def _path(self, name: str) -> str:
         return f"{self._own.address}.{name}" if self._own.address else name
@@ -172,14 +183,8 @@ class Tree(metaclass=NamedArguments):
         self._own.pending.discard(name)
 
     def _name_children(self) -> None:
-        """Pass names and seeds on to submodules: the initial values of their parameters depend on both."""
-        own = self._own
-        for name, child in self.named_children():
-            child._own.address = self._path(name)
-            child._own.inherited_seed = (
-                own.inherited_seed if own.seed is None else own.seed
-            )
-            child._name_children()
+        """Pass names, seeds and the number on to submodules: the initial values of their parameters depend on them."""
+        numbers.pass_on(self)
 
     # ---------------------------------------------------------------- finding parts
 
@@ -201,7 +206,7 @@ class Tree(metaclass=NamedArguments):
         """
         found: list[tuple[str, Tree]] = []
         for name, value in list(self.__dict__.items()):
-            if name != "_own":
+            if name != "_own" and type(value) not in numbers.PLAIN:
                 found.extend(
                     (path, item)
                     for path, item in _tensors_and_modules_in(value, name)
@@ -431,23 +436,28 @@ class Tree(metaclass=NamedArguments):
         """
         freezing.freeze(self, names, frozen=False)
 
-    def initialize(self, seed: int = DEFAULT_SEED) -> None:
-        """Initialize all declared parameters again from (seed, name), and reset running statistics.
+    def initialize(self, seed: int | None = None) -> None:
+        """Initialize all declared parameters again, and reset running statistics.
 
-        Without this call the seed is 0: two networks of the same architecture start
-        with the same weights on every machine. Give the members of an ensemble
-        different seeds.
+        Networks of one architecture that are initialized with equal seeds have equal
+        weights. Without a seed the parameters get back the values that they started
+        with: those of the seed of the constructor or of the last ``initialize``, or
+        else of the default seed (``dr.manual_seed``) and the number of the network.
 
         >>> from deltarule import nn
-        >>> members = [nn.Linear(2, 2) for _ in range(2)]
-        >>> for seed, member in enumerate(members):
-        ...     member.initialize(seed)
-        >>> bool((members[0].weight.numpy() == members[1].weight.numpy()).any())
+        >>> first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+        >>> bool((first.weight == second.weight).numpy().any())
         False
+        >>> first.initialize(1)
+        >>> second.initialize(1)
+        >>> bool((first.weight == second.weight).numpy().all())
+        True
         """
-        self._name_children()
+        if seed is not None:
+            numbers.give_back(self)
         for _, module in self.named_modules():
-            module._own.seed = seed
+            if seed is not None:
+                module._own.seed = seed
             module.restart()
 
     def restart(self) -> None:
