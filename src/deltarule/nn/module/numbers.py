@@ -74,7 +74,7 @@ class CountedNetworks(NamedArguments):
         return made
 
 
-def random_source(module: Network, name: str) -> np.random.Generator:
+def random_generator(module: Network, name: str) -> np.random.Generator:
     """Return the random generator of a parameter of a module."""
     own, path = module._own, module._path(name)
     if own.seed is not None:

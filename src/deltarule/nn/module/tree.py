@@ -149,7 +149,7 @@ class Tree(metaclass=numbers.CountedNetworks):
         own = self._own
         declared = own.declared[name]
         rule = declared.initializer or own.following or xavier_uniform()
-        random = numbers.random_source(self, name)
+        random = numbers.random_generator(self, name)
         return declared.draw(rule, random, own.dtype.name)
 
     def _path(self, name: str) -> str:
