@@ -187,7 +187,7 @@ def _moments(
         (nn.Linear(width, width, bias=False, init=rule), activation())
         for _ in range(depth)
     ]
-    model = nn.Sequential(*(layer for pair in pairs for layer in pair))
+    model = nn.Sequential(*(layer for pair in pairs for layer in pair), seed=0)
     x = np.random.default_rng(0).standard_normal((400, width)).astype(np.float32)
     found = model.hidden_features(x, *(str(2 * i + 1) for i in range(depth)))
     return [
