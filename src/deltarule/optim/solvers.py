@@ -338,7 +338,7 @@ def lbfgs(
     for _ in range(steps):
         if np.linalg.norm(gradient) <= tolerance:
             break
-        direction = -_two_loops(gradient, pairs)
+        direction = -two_loops(gradient, pairs)
         if direction @ gradient >= 0:
             pairs, direction = [], -gradient
         first = 1.0 if pairs else min(1.0, 1.0 / float(np.abs(gradient).sum()))
@@ -356,17 +356,31 @@ def lbfgs(
     return problem.minimum(path, values, gradient, tolerance)
 
 
-def _two_loops(gradient: Array, pairs: list[tuple[Array, Array]]) -> Array:
-    """Return the product of the approximate inverse Hessian and the gradient (algorithm 7.4)."""
+def two_loops(
+    gradient: Array,
+    pairs: list[tuple[Array, Array]],
+    scaled: Callable[[Array], Array] = np.copy,
+) -> Array:
+    """Return the product of the approximate inverse Hessian and the gradient (algorithm 7.4).
+
+    Args:
+        gradient: The gradient.
+        pairs: Steps and changes of the gradient, the latest at the end.
+        scaled: Product with a first approximation, which is scaled by the last pair.
+
+    >>> two_loops(np.array([4.0]), [(np.array([1.0]), np.array([2.0]))]).tolist()
+    [2.0]
+    """
     q = gradient.copy()
     weights = []
     for move, change in reversed(pairs):
         weight = (move @ q) / (move @ change)
         q = q - weight * change
         weights.append(weight)
+    q = scaled(q)
     if pairs:
         move, change = pairs[-1]
-        q = q * ((move @ change) / (change @ change))
+        q = q * ((move @ change) / (change @ scaled(change)))
     for (move, change), weight in zip(pairs, reversed(weights), strict=True):
         q = q + (weight - (change @ q) / (move @ change)) * move
     return q

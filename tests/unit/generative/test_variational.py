@@ -15,7 +15,7 @@ import scipy.stats as st
 import deltarule as dr
 from deltarule import generative as g
 from deltarule import optim
-from deltarule.errors import ArgumentError, DataError, ShapeError
+from deltarule.errors import ArgumentError, DataError, DataWarning, ShapeError
 from deltarule.generative.bijectors import Exp, Interval, StickBreaking
 from deltarule.generative.inference.chains import normal_scores
 from deltarule.generative.inference.joint import Joint
@@ -435,11 +435,12 @@ def test_mistakes_are_told() -> None:
 
 
 def test_results_read_well() -> None:
-    fit = g.fit_variational(
-        gaussian,
-        variables={"z": (3,)},
-        max_steps=300,
-        optimizer=optim.Adam(learning_rate=0.05),
-    )
+    with pytest.warns(DataWarning, match="not converged after 300 steps"):
+        fit = g.fit_variational(
+            gaussian,
+            variables={"z": (3,)},
+            max_steps=300,
+            optimizer=optim.Adam(learning_rate=0.05),
+        )
     assert "z[2]" in str(fit) and "not converged after 300 steps" in str(fit)
     assert list(fit.summary()["z[0]"]) == ["mean", "deviation", "5%", "50%", "95%"]

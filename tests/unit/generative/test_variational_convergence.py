@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special as sp
 import scipy.stats as st
 
 import deltarule as dr
 from deltarule import generative as g
 from deltarule import optim
-from deltarule.errors import ArgumentError
-from deltarule.generative.inference.joint import LogJoint
-from deltarule.generative.inference.natural import (
-    Ascent,
-    Slopes,
-    between_halves,
-    low_rank_tangents,
+from deltarule.errors import ArgumentError, DataWarning
+from deltarule.generative.inference.coordinates import (
+    Coordinates,
+    Correlated,
+    Independent,
+    LowRankPlusDiagonal,
+)
+from deltarule.generative.inference.draws import (
     matched_draws,
+    normal_quantile,
+    stratified_draws,
+)
+from deltarule.generative.inference.joint import LogJoint
+from deltarule.generative.inference.optimality import (
+    GROUPS,
+    SampleAverage,
+    WeightedAverage,
+    bound_without_gradients,
+    gap_bound,
 )
 from deltarule.generative.inference.variational import Convergence
 from deltarule.train import History
@@ -89,13 +102,15 @@ def test_an_uncentred_regression_ends_at_its_exact_posterior(n: int) -> None:
 def test_stochastic_steps_say_converged_only_near_the_posterior(family: str) -> None:
     log_joint, mean, covariance = regression(1000)
     chosen: Any = g.LowRank(2, rank=1) if family == "low_rank" else family
-    fit = g.fit_variational(
-        log_joint,
-        chosen,
-        variables={"w": (2,)},
-        optimizer=optim.Adam(learning_rate=0.05),
-        gradient="path",
-    )
+    with warnings.catch_warnings(record=True) as told:
+        fit = g.fit_variational(
+            log_joint,
+            chosen,
+            variables={"w": (2,)},
+            optimizer=optim.Adam(learning_rate=0.05),
+            gradient="path",
+        )
+    assert bool(told) != fit.converged
     ratio = np.sqrt(fit.distribution().variance.numpy() / np.diag(covariance))
     wrong = np.abs(
         (fit.distribution().mean.numpy() - mean) / np.sqrt(np.diag(covariance))
@@ -108,9 +123,12 @@ def test_stochastic_steps_say_converged_only_near_the_posterior(family: str) -> 
 def test_steps_too_few_are_not_converged() -> None:
     log_joint, *_ = regression(1000)
     adam = optim.Adam(learning_rate=0.05)
-    fit = g.fit_variational(
-        log_joint, "full", variables={"w": (2,)}, optimizer=adam, max_steps=1500
-    )
+    with pytest.warns(
+        DataWarning, match=r"after 1,500 steps: .* nats below .*Raise max_steps"
+    ):
+        fit = g.fit_variational(
+            log_joint, "full", variables={"w": (2,)}, optimizer=adam, max_steps=1500
+        )
     assert not fit.converged and fit.history.steps <= 1500 and fit.gap > 0.01
 
 
@@ -181,26 +199,28 @@ IMPROPER: list[Callable[[dr.Tensor], dr.Tensor]] = [
     ids=["natural", "adam", "score", "low rank"],
 )
 def test_no_posterior_is_no_convergence(number: int, options: dict[str, Any]) -> None:
-    fit = g.fit_variational(
-        lambda v: IMPROPER[number](v["z"]), variables={"z": ()}, **options
-    )
+    with pytest.warns(DataWarning, match="fit_variational has not converged after"):
+        fit = g.fit_variational(
+            lambda v: IMPROPER[number](v["z"]), variables={"z": ()}, **options
+        )
     assert not fit.converged
     assert "not converged" in str(fit)
 
 
 def test_one_direction_without_an_end_is_no_convergence() -> None:
     precision = np.array([[1.0, -1.0], [-1.0, 1.0]])  # nothing is said of z₁ + z₂
-    for family in ("full", "mean_field"):
+    with pytest.warns(DataWarning, match="the ELBO is unbounded. The posterior cannot"):
         fit = g.fit_variational(
             normal(precision, np.zeros(2)),
-            family,
+            "full",
             variables={"z": (2,)},
             max_steps=3000,
         )
-        exact_in_family = (
-            family == "mean_field"
-        )  # the best independent numbers exist: precisions 1 and 1
-        assert fit.converged == exact_in_family
+    assert not fit.converged
+    # the best independent variables exist: precisions 1 and 1
+    assert g.fit_variational(
+        normal(precision, np.zeros(2)), variables={"z": (2,)}
+    ).converged
 
 
 def test_posteriors_that_are_no_normals_have_their_best_normal() -> None:
@@ -243,37 +263,96 @@ def test_a_family_begins_where_its_parameters_are_and_ends_with_plain_ones() -> 
         )
 
 
-def test_draws_have_exact_moments_and_the_tangents_of_a_low_rank() -> None:
+def test_draws_are_stratified_with_exact_moments() -> None:
     e = matched_draws(256, 5, np.random.default_rng(0))
     np.testing.assert_allclose([e.mean(0), *(e.T @ e / 256 - np.eye(5))], 0, atol=1e-14)
-    shared, diagonal = np.array([[1.0], [0.5], [-2.0]]), np.array([1.0, 2.0, 3.0])
-    factor = np.linalg.cholesky(shared @ shared.T + np.diag(diagonal))
-    basis = low_rank_tangents(factor, shared)
-    np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-12)
-    inverse = np.linalg.inv(factor)
-    h = 1e-6
-    for change in np.random.default_rng(1).normal(size=(4, 3)):
-        moved = shared + h * change[:, None]
-        slope = inverse @ (moved @ moved.T - shared @ shared.T) @ inverse.T / h
-        flat = slope.reshape(-1)
-        np.testing.assert_allclose(basis @ (basis.T @ flat), flat, atol=1e-4)
+    e = stratified_draws(256, 3, np.random.default_rng(0), groups=2)
+    for half in np.split(e, 4):  # a Latin hypercube, its mirror image, and again
+        strata = np.sort((st.norm.cdf(half) * 64).astype(int), axis=0)
+        np.testing.assert_array_equal(strata, np.tile(np.arange(64)[:, None], 3))
+    np.testing.assert_array_equal(e[:64], -e[64:128])
+    u = np.concatenate([np.geomspace(1e-300, 0.5, 999), 1 - np.geomspace(1e-15, 0.5)])
+    np.testing.assert_allclose(normal_quantile(u), sp.ndtri(u), rtol=1e-14, atol=1e-15)
 
 
-def test_the_gap_of_a_normal_is_the_divergence_to_second_order() -> None:
-    precision, mean = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([1.0, -1.0])
-    best = np.linalg.cholesky(np.linalg.inv(precision))
+PRECISION, CENTRE = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([1.0, -1.0])
 
-    def density(points: Any) -> tuple[Any, Any]:
-        error = points - mean
-        return -0.5 * ((error @ precision) * error).sum(1), -error @ precision
 
-    for scale, shift in ((1.02, 0.0), (1.0, 0.03), (0.98, 0.02)):
-        q = Ascent(density, mean + shift, best * scale)
-        error = np.full(2, shift)
-        exact = 0.5 * (2 * scale**2 - 2 - 4 * np.log(scale) + error @ precision @ error)
-        assert q.gap(4096) == pytest.approx(exact, rel=0.1)
-    broken = Slopes(np.zeros(1), np.full(2, np.inf), np.zeros((2, 2)))
-    assert between_halves(broken, broken, None) == np.inf
+def density(points: Any) -> tuple[Any, Any]:
+    error = points - CENTRE
+    return -0.5 * ((error @ PRECISION) * error).sum(1), -error @ PRECISION
+
+
+def around(kind: str) -> Coordinates:
+    """Return coordinates around a normal distribution that is not the best one."""
+    if kind == "independent":
+        return Independent(np.array([0.5, -1.5]), np.array([0.5, 1.5]))
+    if kind == "correlated":
+        return Correlated(np.array([0.5, -1.5]), np.array([[0.5, 0.0], [0.7, 1.5]]))
+    shared = np.array([[0.5], [-0.3]])
+    return LowRankPlusDiagonal(np.zeros(2), shared, np.array([0.4, 1.0]))
+
+
+def exact_elbo(q: Coordinates) -> float:
+    """Return E[ln p] and the entropy of q, without constants, in closed form."""
+    points = q.points(np.zeros(q.size), np.eye(q.width)) - q.mean  # columns of a factor
+    error, covariance = q.mean - CENTRE, points.T @ points
+    expectation = error @ PRECISION @ error + np.trace(PRECISION @ covariance)
+    return float(-0.5 * expectation + 0.5 * np.linalg.slogdet(covariance)[1])
+
+
+@pytest.mark.parametrize("kind", ["independent", "correlated", "low rank"])
+def test_averages_over_samples_are_exact_for_normals(kind: str) -> None:
+    """Gains, gradients, curvature and the bound of the gap against closed forms and finite differences."""
+    q, generator = around(kind), np.random.default_rng(0)
+    draws = stratified_draws(1024, q.width, generator, GROUPS)
+    average = SampleAverage(density, q, draws, generator)
+    units = q.units if q.units.ndim == 2 else np.diag(q.units)
+    np.testing.assert_allclose(average.curvature, units.T @ PRECISION @ units, 1e-10)
+    theta = generator.normal(size=q.size) * 0.5
+    value, gradient = average.at(theta)
+    assert -value == pytest.approx(exact_elbo(q.moved(theta)) - exact_elbo(q), 1e-10)
+    np.testing.assert_allclose(average.groups(theta)[0], -value, rtol=1e-9)
+    for i, unit in enumerate(np.eye(q.size) * 1e-5):
+        slope = (average.at(theta + unit)[0] - average.at(theta - unit)[0]) / 2e-5
+        assert gradient[i] == pytest.approx(slope, abs=1e-7)
+    best = 0.5 * np.log(1 / np.linalg.det(PRECISION)) - 1
+    if kind == "independent":
+        best = -0.5 * np.log(np.diag(PRECISION)).sum() - 1
+    gap = gap_bound(density, q, 1e-2, 0)
+    assert gap == pytest.approx(best - exact_elbo(q), abs=2e-6)
+
+
+def test_weighted_averages_need_no_gradients() -> None:
+    q, generator = around("correlated"), np.random.default_rng(0)
+    assert isinstance(q, Correlated)
+    draws = stratified_draws(65_536, 2, generator, GROUPS)
+    ratio = density(q.points(np.zeros(5), draws))[0] + 0.5 * (draws**2).sum(1)
+    average = WeightedAverage(ratio, q, draws)
+    theta = generator.normal(size=5) * 0.1
+    value, gradient = average.at(theta)
+    gains = average.groups(theta)[0]
+    assert -value == pytest.approx(gains.mean(), rel=1e-9)
+    exact = exact_elbo(q.moved(theta)) - exact_elbo(q)
+    assert abs(-value - exact) < 4 * gains.std() / 4
+    for i, unit in enumerate(np.eye(5) * 1e-5):
+        slope = (average.at(theta + unit)[0] - average.at(theta - unit)[0]) / 2e-5
+        assert gradient[i] == pytest.approx(slope, abs=1e-7)
+    factor = np.linalg.cholesky(np.linalg.inv(PRECISION))
+    for scale, shift, independent in ((1.0, 0.0, False), (1.05, 0.05, False)):
+        near = Correlated(CENTRE + shift, factor * scale)
+        gap = (
+            0.5 * np.linalg.slogdet(np.linalg.inv(PRECISION))[1] - 1 - exact_elbo(near)
+        )
+        found = bound_without_gradients(
+            lambda x: density(x)[0], near, 1e-2, 0, independent=independent
+        )
+        assert gap <= found + 1e-9 and found < 1.5 * gap + 1e-4
+    best = Correlated(CENTRE, np.diag(1 / np.sqrt(np.diag(PRECISION))))
+    found = bound_without_gradients(
+        lambda x: density(x)[0], best, 1e-2, 0, independent=True
+    )
+    assert 0 <= found < 2e-3
 
 
 class _Session:

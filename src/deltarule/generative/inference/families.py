@@ -21,7 +21,12 @@ from deltarule.generative.distributions import (
     MultivariateNormal,
 )
 from deltarule.generative.distributions.normal import times_vectors
-from deltarule.generative.inference.natural import DIRECTIONS, low_rank_tangents
+from deltarule.generative.inference.coordinates import (
+    Coordinates,
+    Correlated,
+    Independent,
+    LowRankPlusDiagonal,
+)
 from deltarule.nn.check import whole_number
 from deltarule.runtime.buffers import Array
 from deltarule.tensor.functional import exp, eye, log
@@ -104,9 +109,10 @@ class Family(nn.Module):
         self.log_deviation.assign(self.log_deviation.numpy() + np.log(self._scale))
         self._shift, self._scale = np.zeros(self.size), np.ones(self.size)
 
-    def tangents(self) -> Array | str | None:
-        """Return the tangent space of Σ within the family (see ``natural.gap``); None if unrestricted or unknown."""
-        return None
+    def coordinates(self) -> Coordinates:
+        """Return the coordinates of the distributions around q; those of all normal distributions if unknown."""
+        q = self.distribution(fixed=True)
+        return Correlated(q.mean.numpy(), np.linalg.cholesky(q.covariance.numpy()))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ln q(x)."""
@@ -128,9 +134,10 @@ class MeanField(Family):
         del further
         return DiagonalNormal(location, exp(log_deviation))
 
-    def tangents(self) -> Array | str | None:
-        """Return "diagonal": the variables stay independent."""
-        return "diagonal"
+    def coordinates(self) -> Coordinates:
+        """Return the coordinates of the distributions around q: the variables stay independent."""
+        q = self.distribution(fixed=True)
+        return Independent(q.mean.numpy(), np.sqrt(q.variance.numpy()))
 
     def take(self, mean: Array, factor: Array) -> None:
         """Set q to 𝒩(mean, diag factor²)."""
@@ -251,14 +258,12 @@ class LowRank(Family):
         self.log_deviation.assign(np.log(deviations))
         self.shared.assign(self._small * deviations[:, None])
 
-    def tangents(self) -> Array | str | None:
-        """Return the tangent space of W and the diagonal; for many variables that of the diagonal alone."""
-        if self.size > DIRECTIONS:
-            return "diagonal"
+    def coordinates(self) -> Coordinates:
+        """Return the coordinates of the distributions around q, in μ, σ and W."""
         q = self.distribution(fixed=True)
-        return low_rank_tangents(
-            np.linalg.cholesky(q.covariance.numpy()), self.shared.numpy()
-        )
+        deviations = np.exp(self.log_deviation.numpy()) * self._scale
+        shared = self.shared.numpy() * self._scale[:, None]
+        return LowRankPlusDiagonal(q.mean.numpy(), shared, deviations)
 
 
 _NAMES: dict[str, Any] = {

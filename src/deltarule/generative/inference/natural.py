@@ -1,4 +1,4 @@
-"""Natural-gradient ascent on the ELBO of normal families, and the remaining gap to the optimum in nats.
+"""Natural-gradient ascent on the ELBO of normal families.
 
 With ζ = μ + Lε and s = Lᵀ∇ln p(ζ) + ε, the gradients of the ELBO in units of q are g = E[s] (in μ) and M = E[sεᵀ] (in
 L); both vanish at the best q, and s itself where q is the posterior. The natural step (Khan and Lin 2017; Opper and
@@ -6,70 +6,30 @@ Archambeau 2009) takes the precision I − ρM and moves μ by ρ(I − ρM)⁻�
 exact, whatever the units and the correlation of the variables. E is a mean over fixed samples with exact first and
 second moments, so that a deterministic function is maximized (Giordano et al. 2024): line searches are possible, and
 a constant in ln p has no effect.
-
-The distance from the best q of a family is about ½gᵀ(I − M)⁻¹g + ¼‖M‖² nats, M projected onto the tangent space of
-the family; products over two independent halves of fresh samples estimate it without the bias of a square.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from deltarule.generative.inference.joint import Joint
+from deltarule.generative.inference.draws import matched_draws
+from deltarule.generative.inference.optimality import (
+    ROUNDING,
+    Density,
+    draws_for,
+    evaluated,
+)
 from deltarule.runtime.buffers import Array
-from deltarule.tensor.tensor import tensor
 
-# points (n, d) → ln p (n,) and its gradients (n, d)
-Density = Callable[[Array], tuple[Array, Array]]
-
-CHUNK: Final = 64  # samples evaluated in one call
-_FIRST, _MOST, _FRESH = 256, 16_384, 4096  # samples
-_SETS = 65  # sets of samples
-_CHECKS = frozenset({1, 4, 8, 16, 32, 64})  # sets after which the gap is estimated
 # of one step, relative to q's precision: standard deviations grow threefold at most
 _LEAST_PRECISION = 0.1
-ROUNDING: Final = 1e-9  # nats below which a gap is rounding error
-DIRECTIONS: Final = 500  # most variables for which the full curvature is estimated
+_MOST_CURVED: Final = 500  # most variables for which the full curvature is estimated
 _ROUNDS, _HALVINGS = 200, 20
 _UNBOUNDED = 1e8  # growth of a standard deviation that counts as unbounded
-
-
-def matched_draws(n: int, d: int, generator: np.random.Generator) -> Array:
-    """Return n standard normal samples (n, d) with sample mean 0 and, for n ≥ 4d, sample covariance I.
-
-    >>> e = matched_draws(64, 2, np.random.default_rng(0))
-    >>> bool(np.allclose(e.T @ e / 64, np.eye(2)))
-    True
-    """
-    half = generator.normal(size=(n // 2, d))
-    draws = np.concatenate([half, -half])
-    if n >= 4 * d:
-        return np.asarray(
-            np.linalg.solve(np.linalg.cholesky(draws.T @ draws / n), draws.T).T
-        )
-    return np.asarray(draws / np.sqrt((draws**2).mean(axis=0)))
-
-
-def evaluated(density: Density, points: Array) -> tuple[Array, Array]:
-    """Return ln p and its gradients at many points, evaluated in chunks."""
-    parts = [
-        density(points[start : start + CHUNK]) for start in range(0, len(points), CHUNK)
-    ]
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
-
-
-def draws_for(d: int) -> int:
-    """Return the number of samples of an ascent in d dimensions.
-
-    >>> draws_for(2), draws_for(100)
-    (256, 832)
-    """
-    return max(_FIRST, -(-8 * d // CHUNK) * CHUNK)
 
 
 @dataclass(frozen=True)
@@ -145,7 +105,7 @@ class Ascent:
 
     @property
     def _whole(self) -> bool:
-        return self.factor.ndim == 2 or len(self.mean) <= DIRECTIONS
+        return self.factor.ndim == 2 or len(self.mean) <= _MOST_CURVED
 
     def _deviations(self) -> Array:
         return (
@@ -180,31 +140,13 @@ class Ascent:
         return slopes.spread if self.factor.ndim == 2 else slopes.diagonal
 
     def climb(self, tolerance: float, most_steps: int) -> bool:
-        """Maximize the ELBO until the gap at fresh samples is at most ``tolerance``; return whether it is stationary.
+        """Maximize the mean over a few samples; return whether it is stationary.
 
-        From the maximum for one set of samples, decreasing steps with fresh sets lead to the mean of their maxima.
+        Its maximum is near that of the ELBO, from which more samples lead on (see ``optimality``).
         """
         n, d = draws_for(len(self.mean)), len(self.mean)
-        generator = np.random.default_rng([self.seed, 0])
-        if not self._climb(
-            matched_draws(n, d, generator), max(tolerance / 100, ROUNDING), most_steps
-        ):
-            return False
-        for k in range(1, _SETS):
-            if (
-                k in _CHECKS
-                and self.gap(max(2 * n, _FRESH)) <= tolerance / 2 + ROUNDING
-            ):
-                break
-            at = self.slopes(matched_draws(n, d, generator))
-            # above k the precision would become negative by a step of 1/(k + 1)
-            if at is None or float(at.diagonal.max()) > k:
-                return False
-            self._move(
-                self.mean, self.factor, at, 1 / (k + 1), _newton_step(at, 1 / (k + 1))
-            )
-            self.steps += 1
-        return True
+        draws = matched_draws(n, d, np.random.default_rng([self.seed, 0]))
+        return self._climb(draws, max(tolerance / 100, ROUNDING), most_steps)
 
     def _climb(self, draws: Array, enough: float, most_steps: int) -> bool:
         """Maximize the mean over these samples until the remaining gap is at most ``enough`` nats."""
@@ -277,101 +219,3 @@ class Ascent:
         inverse = np.linalg.inv(precision)
         self.mean = mean + factor @ move
         self.factor = factor @ np.linalg.cholesky((inverse + inverse.T) / 2)
-
-    def gap(self, n: int) -> float:
-        """Return the estimated gap to the best q of the family in nats, from n fresh samples; inf if not finite."""
-        tangents = None if self.factor.ndim == 2 else "diagonal"
-        return gap(
-            self.density, self.mean, self.factor, n, seed=self.seed, tangents=tangents
-        )
-
-
-@np.errstate(all="ignore")  # overflow gives inf, which is no convergence
-def gap(
-    density: Density,
-    mean: Array,
-    factor: Array,
-    n: int,
-    *,
-    seed: int,
-    tangents: Array | str | None = None,
-) -> float:
-    """Return the estimated gap between the ELBO of q = 𝒩(μ, LLᵀ) and the maximum of its family; inf if not finite.
-
-    Args:
-        density: ln p and its gradients.
-        mean: μ, (d,).
-        factor: L (d, d), or standard deviations (d,).
-        n: Number of fresh samples.
-        seed: Seed of the samples.
-        tangents: Basis (d², p) of the tangent space of L⁻¹ΣL⁻ᵀ within the family; "diagonal" for independent
-            variables; None for all symmetric matrices.
-    """
-    here = Ascent(density, mean, factor)
-    d, halves = len(mean), []
-    for part in (1, 2):
-        draws = matched_draws(
-            -(-n // (2 * CHUNK)) * CHUNK, d, np.random.default_rng([seed, part, n])
-        )
-        found = here.slopes(draws)
-        if found is None:
-            return math.inf
-        halves.append(found)
-    return between_halves(halves[0], halves[1], tangents)
-
-
-@np.errstate(all="ignore")  # overflow gives inf, which is no convergence
-def score_gap(
-    joint: Joint, mean: Array, factor: Array, tangents: Array | str | None, seed: int
-) -> float:
-    """Return the gap without gradients of ln p: g = E[(f − b)ε], M = E[(f − b)(εεᵀ − I)] with f = ln p − ln q."""
-    d, halves = len(mean), []
-    for part in (1, 2):
-        draws = np.random.default_rng([seed, part]).normal(size=(_MOST, d))
-        points = mean + (draws @ factor.T if factor.ndim == 2 else draws * factor)
-        parts = [
-            joint.log_density(tensor(points[i : i + 16 * CHUNK])).numpy()
-            for i in range(0, _MOST, 16 * CHUNK)
-        ]
-        ratio = np.concatenate(parts) + 0.5 * (draws**2).sum(axis=1)
-        if not np.isfinite(ratio).all():
-            return math.inf
-        centred = (ratio - ratio.mean())[:, None]
-        second = (centred * draws).T @ draws / _MOST
-        halves.append(Slopes(ratio, (centred * draws).mean(axis=0), second))
-    return between_halves(halves[0], halves[1], tangents)
-
-
-@np.errstate(all="ignore")
-def between_halves(
-    first: Slopes, second: Slopes, tangents: Array | str | None
-) -> float:
-    """Return the gap ½g₁ᵀ(I − M)⁻¹g₂ + ¼⟨M₁, M₂⟩ from gradients at two independent sets of samples."""
-    both = replace(first, mean=second.mean, spread=(first.spread + second.spread) / 2)
-    if not all(np.isfinite(part).all() for part in (both.mean, both.spread)):
-        return math.inf
-    linear = float(first.mean @ _newton_step(both, 1.0, 1e-4))
-    if isinstance(tangents, str) or first.spread.ndim == 1:
-        square = float(first.diagonal @ second.diagonal)
-    elif tangents is None:
-        square = float((first.spread * second.spread).sum())
-    else:
-        square = float(
-            (tangents.T @ first.spread.reshape(-1))
-            @ (tangents.T @ second.spread.reshape(-1))
-        )
-    left = 0.5 * linear + 0.25 * square
-    return left if math.isfinite(left) else math.inf
-
-
-def low_rank_tangents(factor: Array, shared: Array) -> Array:
-    """Return an orthonormal basis (d², p) of the tangent space of Σ = WWᵀ + diag, whitened by L with LLᵀ = Σ."""
-    d, rank = shared.shape
-    inverse = np.linalg.inv(factor)
-    changes = [np.outer(inverse[:, i], inverse[:, i]).reshape(-1) for i in range(d)]
-    for column in (inverse @ shared).T if rank else ():
-        for i in range(d):
-            change = np.outer(inverse[:, i], column)
-            changes.append((change + change.T).reshape(-1))
-    basis, sizes, _ = np.linalg.svd(np.array(changes).T, full_matrices=False)
-    return np.asarray(basis[:, sizes > 1e-9 * sizes[0]])

@@ -8,6 +8,7 @@ control variate b (Ranganath et al. 2014; Kool et al. 2019), for log-joints that
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
@@ -16,10 +17,11 @@ import numpy as np
 
 from deltarule import nn, train
 from deltarule.arguments import check_calls
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, DataWarning
 from deltarule.generative.distributions import FullNormal, MultivariateNormal
 from deltarule.generative.inference import families
 from deltarule.generative.inference.bound import NegativeELBO, StandardError
+from deltarule.generative.inference.coordinates import Correlated, Independent
 from deltarule.generative.inference.divergence import Estimate
 from deltarule.generative.inference.families import Family
 from deltarule.generative.inference.joint import (
@@ -29,7 +31,14 @@ from deltarule.generative.inference.joint import (
     show_summary,
     summary_rows,
 )
-from deltarule.generative.inference.natural import ROUNDING, Ascent, gap, score_gap
+from deltarule.generative.inference.natural import Ascent
+from deltarule.generative.inference.optimality import (
+    ROUNDING,
+    bound_without_gradients,
+    evaluated,
+    gap_bound,
+    settle,
+)
 from deltarule.generative.inference.samplers import compiled_density
 from deltarule.nn.check import whole_number
 from deltarule.nn.context import require
@@ -44,8 +53,8 @@ from deltarule.train.monitoring.metrics import FunctionMetric
 __all__ = ["Convergence", "VariationalFit", "fit_variational"]
 
 _MOST_FULL = 200  # variables of a full covariance that is fitted by natural gradients
-_FRESH = 8192  # samples that decide on convergence
 _UNBOUNDED = 1e100  # an ELBO above it counts as unbounded
+_NO_MAXIMUM = "the ELBO is unbounded"
 Gradient = Literal["reparameterised", "path", "score"]
 ControlVariate = Literal["leave_one_out", "none"]
 
@@ -148,7 +157,7 @@ class Convergence(Callback):
         del epoch
         if _UNBOUNDED < abs(logs["elbo"]) < np.inf:
             session.stop = True
-            session.history.stop_reason = "the ELBO is unbounded"
+            session.history.stop_reason = _NO_MAXIMUM
             return
         self._seen.append((logs["elbo"], logs["elbo_error"]))
         self._weights = (
@@ -222,9 +231,9 @@ class VariationalFit:
         joint: The model as a density of unconstrained variables.
         family: The fitted family.
         history: ELBO and standard error of every epoch.
-        converged: Whether the optimization is stationary with a gap within the tolerance.
-        gap: Estimated difference, in nats, between its ELBO and that of the best q of the family, from fresh samples;
-            inf if it is not finite.
+        converged: Whether ``gap`` is at most the tolerance.
+        gap: Upper confidence bound (99.9 %), in nats, of the difference between the ELBO of the best q of the family
+            and that of this one, from fresh samples; inf if it is not finite.
     """
 
     joint: Joint
@@ -286,7 +295,9 @@ def fit_variational(
     Mean-field and full families use natural gradients unless an optimizer is given (see ``natural``); these are
     invariant to the scales of the variables and, with a full covariance, to their correlations. Low-rank families, the
     score gradient and explicit optimizers use stochastic gradients, preconditioned by q from the second round on. The
-    fit has converged if it is stationary and the gradients at fresh samples leave at most ``tolerance`` nats to gain.
+    fit has converged if maximizing the ELBO of fresh samples gains at most ``tolerance`` nats, standard errors included
+    (see ``optimality``); otherwise a ``DataWarning`` says by how much it may be off. Where the ELBO has several maxima,
+    the one that is near q counts.
 
     Args:
         log_joint: Function of the values by name, each (S, *shape), to ln p(data, values) of S points, (S,).
@@ -320,11 +331,39 @@ def fit_variational(
     if optimizer is None and gradient != "score":
         found = run.by_natural_gradients(max_steps)
         if found is not None:
-            return found
+            return _warned(found, tolerance, max_steps)
     step = _Stochastic(
         objective, optimizer, n_samples, steps_per_epoch, convergence, verbose
     )
-    return run.by_steps(step, max_steps)
+    return _warned(run.by_steps(step, max_steps), tolerance, max_steps)
+
+
+def _warned(fit: VariationalFit, tolerance: float, max_steps: int) -> VariationalFit:
+    """Warn unless the fit has converged, and return it."""
+    if fit.converged:
+        return fit
+    steps = fit.history.steps
+    told = f"fit_variational has not converged after {steps:,} steps: "
+    if fit.history.stop_reason == _NO_MAXIMUM or _UNBOUNDED < fit.gap < np.inf:
+        told += (
+            "the ELBO is unbounded. The posterior cannot be normalized: give every "
+            "variable a proper prior, and constrained ones a bijector."
+        )
+    elif not np.isfinite(fit.gap):
+        told += (
+            "its gap cannot be bounded, since ln p or its gradient is not finite at "
+            "samples of q, or the ELBO is unbounded. Give constrained variables a "
+            "bijector, and all of them proper priors."
+        )
+    else:
+        told += (
+            f"its ELBO may be {fit.gap:.2g} nats below the best of the family, more "
+            f"than tolerance={tolerance:g}. "
+        )
+        told += "Raise max_steps" if steps >= max_steps - 100 else "Raise tolerance"
+        told += ", or use variables in which the posterior is closer to a normal one."
+    warnings.warn(told, DataWarning, stacklevel=4)
+    return fit
 
 
 @dataclass(frozen=True)
@@ -391,13 +430,34 @@ class _Run:
             return None
         top = ascent.climb(self.tolerance, max_steps)
         if isinstance(family, families.FullCovariance | families.MeanField):
+            left = np.inf
+            if not ascent.unbounded and ascent.steps < max_steps:
+                left = self._settle(ascent, max_steps)
             family.take(ascent.mean, ascent.factor)
             self._keep(ascent)
-            if top or ascent.unbounded or ascent.steps >= max_steps:
-                return self._result(top)
+            ended = ascent.unbounded or ascent.steps >= max_steps
+            if top or ended or np.isfinite(left):
+                return self._result(left)
         elif isinstance(family, families.LowRank) and top:
             family.initialize_at(ascent.mean, ascent.factor)
         return None
+
+    def _settle(self, ascent: Ascent, max_steps: int) -> float:
+        """Go on with more samples; return the bound of the gap."""
+        around = (Correlated if ascent.factor.ndim == 2 else Independent)(
+            ascent.mean, ascent.factor
+        )
+        left = max_steps - ascent.steps
+        found = settle(ascent.density, around, self.tolerance, self.seed, left)
+        ascent.steps += found.steps
+        q = found.coordinates
+        if not np.isfinite(found.bound):
+            return np.inf  # stochastic steps begin where the ascent ended
+        if isinstance(q, Correlated):
+            ascent.mean, ascent.factor = q.mean, q.factor
+        elif isinstance(q, Independent):
+            ascent.mean, ascent.factor = q.mean, q.deviations
+        return found.bound
 
     def _keep(self, ascent: Ascent) -> None:
         """Record the natural-gradient steps in the history."""
@@ -410,7 +470,7 @@ class _Run:
             step_losses=[row["loss"] for row in rows],
             steps=ascent.steps,
             engine=self.device,
-            stop_reason="the ELBO is unbounded" if ascent.unbounded else "",
+            stop_reason=_NO_MAXIMUM if ascent.unbounded else "",
         )
 
     def by_steps(self, stochastic: _Stochastic, max_steps: int) -> VariationalFit:
@@ -427,7 +487,7 @@ class _Run:
             self.family.out_of_frame()
             self._join(found)
             n_rounds, left = n_rounds + 1, left - found.steps
-            fit = self._result(stochastic.convergence.at_rest)
+            fit = self._result()
             done = (
                 fit.converged or found.interrupted or left < stochastic.steps_per_epoch
             )
@@ -443,46 +503,34 @@ class _Run:
         further.train_seconds += before.train_seconds
         self.history = further
 
-    def _result(self, at_rest: bool) -> VariationalFit:
-        """Estimate the remaining gap at fresh samples, and return the fit."""
+    def _result(self, left: float = np.inf) -> VariationalFit:
+        """Bound the gap by fresh samples unless that is done, and return the fit."""
+        if not np.isfinite(left) and self.history.stop_reason != _NO_MAXIMUM:
+            left = self._gap()
+        close = bool(left <= self.tolerance + ROUNDING)
+        return VariationalFit(self.joint, self.family, self.history, close, left)
+
+    def _gap(self) -> float:
+        """Return an upper confidence bound of the gap of q; inf if q is not finite."""
         q = self.family.distribution(fixed=True)
-        factor = (
-            np.linalg.cholesky(q.covariance.numpy())
-            if self.joint.size <= _MOST_FULL
-            else None
-        )
-        flat = np.sqrt(q.variance.numpy())
-        finite = bool(np.isfinite(flat).all() and np.isfinite(q.mean.numpy()).all())
-        left = np.inf
-        if finite and self.by_score:
-            left = score_gap(
-                self.joint,
-                q.mean.numpy(),
-                flat if factor is None else factor,
-                self.family.tangents(),
-                self.seed,
-            )
-        elif finite:
+        mean, flat = q.mean.numpy(), np.sqrt(q.variance.numpy())
+        if not (np.isfinite(flat).all() and np.isfinite(mean).all()):
+            return np.inf
+        around = self.family.coordinates()
+        if not self.by_score:
             density = compiled_density(self.joint, self.device, with_slope=True)
-            where = (
-                flat
-                if factor is None or isinstance(self.family, families.MeanField)
-                else factor
-            )
-            left = gap(
-                density,
-                q.mean.numpy(),
-                where,
-                _FRESH,
-                seed=self.seed + 1,
-                tangents=self.family.tangents(),
-            )
-        return VariationalFit(
-            self.joint,
-            self.family,
-            self.history,
-            at_rest and left <= self.tolerance + ROUNDING,
-            left,
+            return gap_bound(density, around, self.tolerance, self.seed)
+        independent = isinstance(around, Independent)
+        factor = (
+            np.diag(flat) if independent else np.linalg.cholesky(q.covariance.numpy())
+        )
+        values = compiled_density(self.joint, self.device, with_slope=False)
+        return bound_without_gradients(
+            lambda points: evaluated(values, points)[0],
+            Correlated(mean, factor),
+            self.tolerance,
+            self.seed,
+            independent=independent,
         )
 
 
