@@ -32,6 +32,7 @@ _DEVIATIONS = 3.733  # 99.9 % quantile of Student's t with 15 degrees of freedom
 _FIRST, _MOST, _MOST_VALUES = 2048, 262_144, 1 << 23  # samples; numbers in all samples
 _PILOT: Final = 256  # samples
 _SCORED: Final = 65_536  # samples without gradients
+_RARE = 2.0  # of the variance: samples seldom have the rare large values of ln p
 _SURPRISE = math.log(1000)  # of a probability of 0.1 %
 _CAUTION = 10.0  # of what an approximate Hessian says is left
 _STEPS, _MEMORY = 100, 20  # of L-BFGS
@@ -282,7 +283,7 @@ def _upper(gains: Array, products: Array) -> float:
     freedom = max(trace * trace / square, 1.0) if square > 0 else 1.0
     shift = max(trace, 0.0) / (GROUPS * (GROUPS - 1))
     shift *= 1 + 2 * math.sqrt(_SURPRISE / freedom) + 2 * _SURPRISE / freedom
-    far = 0.5 * (math.sqrt(2 * gain) + math.sqrt(shift)) ** 2
+    far = 0.5 * (math.sqrt(2 * gain) + math.sqrt(_RARE * shift)) ** 2
     return max(far, gain + _DEVIATIONS * error / math.sqrt(GROUPS))
 
 
