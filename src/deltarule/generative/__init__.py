@@ -85,11 +85,8 @@ from deltarule.generative.inference.samplers import (
     hamiltonian_monte_carlo,
     metropolis_hastings,
 )
-from deltarule.generative.inference.variational import (
-    Convergence,
-    VariationalFit,
-    fit_variational,
-)
+from deltarule.generative.inference.stationarity import Convergence
+from deltarule.generative.inference.variational import VariationalFit, fit_variational
 from deltarule.generative.ring import ring_transform
 from deltarule.generative.special import digamma, lgamma, log_beta, trigamma
 from deltarule.nn.layers.corruption import (

@@ -35,7 +35,7 @@ from deltarule.generative.inference.optimality import (
     bound_without_gradients,
     gap_bound,
 )
-from deltarule.generative.inference.variational import Convergence
+from deltarule.generative.inference.stationarity import Convergence
 from deltarule.train import History
 
 Values = dict[str, dr.Tensor]
