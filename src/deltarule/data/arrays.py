@@ -110,6 +110,36 @@ def check_squares(array: Array, name: str) -> None:
         )
 
 
+def check_spreads(array: Array, name: str, *, each: bool = False) -> None:
+    """Raise DataError if numbers (N, d) differ by so little that squares of the differences underflow to 0.
+
+    For computations with variances, in which such features would count as constant.
+
+    Args:
+        array: The features.
+        name: The name of the array in the message.
+        each: Whether every feature that is not constant needs a variance; by default one does.
+
+    >>> check_spreads(np.array([[0.0], [1e-200]]), "PCA X")
+    Traceback (most recent call last):
+    deltarule.errors.DataError: PCA X: expected differences above 1e-150, ... got 1e-200 in column 0.
+      Multiply X by a large number first (a power of ten changes no digits).
+    """
+    if array.dtype.kind != "f" or not array.size:
+        return
+    spread = array.max(axis=0) / 2 - array.min(axis=0) / 2
+    limit = float(f"{math.sqrt(float(np.finfo(array.dtype).tiny)) * 1e4:.0e}")
+    small = (spread > 0) & (spread < limit / 2)
+    if small.any() if each else small.any() and spread.max() < limit / 2:
+        column = int(np.argmax(small))
+        raise DataError(
+            name,
+            expected=f"differences above {limit:.0e}, whose squares are above 0 in {array.dtype}",
+            got=f"{2 * spread[column]:.4g} in column {column}",
+            hint="Multiply X by a large number first (a power of ten changes no digits).",
+        )
+
+
 def check_finite(array: Array, name: str) -> None:
     """Raise DataError for the first NaN or infinity.
 

@@ -19,7 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.arguments import check_calls
-from deltarule.data.arrays import check_squares
+from deltarule.data.arrays import check_spreads, check_squares
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import check_parameters
 from deltarule.generative.mixtures.starts import STARTS, covariances_of, given
@@ -158,6 +158,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             )
         )
         check_squares(x, "GaussianMixture X")
+        check_spreads(x, "GaussianMixture X")
         if len(x) < self.n_components:
             raise ValueError(
                 f"n_samples={len(x)} should be >= n_components={self.n_components}"

@@ -129,6 +129,10 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
             self.batch_norm,
         )
 
+    def _needs_scale(self) -> bool:
+        """Return False: the inputs are standardized."""
+        return False
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train the network on edges and random pairs."""
         del y

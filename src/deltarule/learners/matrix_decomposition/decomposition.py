@@ -16,7 +16,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.arguments import check_calls
-from deltarule.data.arrays import check_squares
+from deltarule.data.arrays import check_spreads, check_squares
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import check_parameters
 from deltarule.learners.base import Array, coded, generator, require, whole
@@ -147,6 +147,8 @@ class PCA(Projection):
         most = self._most(*x.shape)
         self._seen: Moments | None = None
         check_squares(x.data if sparse.issparse(x) else x, "PCA X")
+        if not sparse.issparse(x):
+            check_spreads(x, "PCA X")
         self.mean_ = np.asarray(x.mean(axis=0)).reshape(-1)
         if sparse.issparse(x):
             values, rows, total = self._of_sparse(x, most)

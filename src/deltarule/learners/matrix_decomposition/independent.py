@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from deltarule.arguments import check_calls
-from deltarule.data.arrays import check_squares
+from deltarule.data.arrays import check_spreads, check_squares
 from deltarule.graph.program import Program
 from deltarule.learners.base import Array, above, coded, generator, require, whole
 from deltarule.learners.linear_model.scatter import scatter
@@ -84,6 +84,7 @@ class FastICA(Projection):
         del y
         x = self._checked(X, reset=True, ensure_min_samples=2).astype(np.float64)
         check_squares(x, "FastICA X")
+        check_spreads(x, "FastICA X")
         require(
             self,
             "n_components",

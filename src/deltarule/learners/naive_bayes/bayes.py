@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from deltarule.arguments import check_calls
-from deltarule.data.arrays import check_squares
+from deltarule.data.arrays import check_spreads, check_squares
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import (
     Array,
@@ -59,6 +59,7 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """
         x, targets = checked_fit(self, X, y, sparse=self._sparse)
         self._check_squares(x)
+        self._check_spreads(x)
         labels = encode_classes(self, targets)
         self._begin(x.shape[1])
         return self._add(x, labels, weights_for(x, targets, sample_weight))
@@ -75,6 +76,7 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         first = not hasattr(self, "classes_")
         x, targets = checked_fit(self, X, y, sparse=self._sparse, reset=first)
         self._check_squares(x)
+        self._check_spreads(x)
         labels = encode_part(self, targets, classes, first)
         if first:
             self._begin(x.shape[1])
@@ -84,6 +86,11 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """Raise DataError for numbers whose squares, where they are needed, overflow."""
         if self._squared:
             check_squares(x, f"{type(self).__name__} X")
+
+    def _check_spreads(self, x: Array) -> None:
+        """Raise DataError for features whose variances, where they are needed, underflow."""
+        if self._squared:
+            check_spreads(x, f"{type(self).__name__} X", each=True)
 
     def _begin(self, n_features: int) -> None:
         """Reset the statistics."""

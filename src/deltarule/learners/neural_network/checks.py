@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,10 +14,17 @@ from scipy import sparse
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
 
-from deltarule.errors import ArgumentError, DataError, DeltaruleError, ShapeError
+from deltarule.errors import (
+    ArgumentError,
+    DataError,
+    DataWarning,
+    DeltaruleError,
+    ShapeError,
+)
 from deltarule.learners.base import Array, above, at_least, check_labels, require, whole
 from deltarule.train import Callback
 
+_LARGE, _SMALL = 1e7, 1e-7  # inputs with which a network hardly learns
 _FRESH = "With warm_start=False, or in a clone, a new network is built."
 
 
@@ -102,6 +110,22 @@ def check_size(learner: Any, x: Any, kind: str) -> None:
             expected=f"numbers up to {limit:.0e}, whose squares are finite in {kind}",
             got=f"{largest:.4g}",
             hint=f"Scale the features, for instance by StandardScaler(){also}.",
+        )
+
+
+def warn_of_scale(learner: Any, x: Any) -> None:
+    """Warn if all features are much larger or smaller than what weights are initialized for."""
+    data = x.data if sparse.issparse(x) else x
+    if not data.size:
+        return
+    largest = max(float(data.max()), -float(data.min()))
+    if largest > _LARGE or 0 < largest < _SMALL:
+        warnings.warn(
+            f"{type(learner).__name__} X: its largest number is {largest:.4g}, while the weights are initialized for "
+            "features of about 1, so that training may learn nothing. Scale the features, for instance by "
+            "StandardScaler().",
+            DataWarning,
+            stacklevel=4,
         )
 
 

@@ -130,11 +130,17 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
         checked, targets = (found, None) if alone else found
         if not alone:
             checks.check_size(self, checked, self._kind(checked))
+        if reset and self._needs_scale():
+            checks.warn_of_scale(self, checked)
         if not reset:
             checks.check_shape(self, self._shape(checked), self._shape_)
         if sparse.issparse(checked) and not alone:
             checked = checked.toarray()
         return checked, targets
+
+    def _needs_scale(self) -> bool:
+        """Return whether inputs reach weights that are initialized for features of about 1."""
+        return True
 
     def _shape(self, x: Array) -> tuple[int, ...]:
         """Return the shape of one example as the network sees it."""
@@ -411,6 +417,14 @@ class WrappedNetwork(Network):
     learning_rate: float | str | None = "auto"
     _any_rank = True
     _form = ("module",)
+
+    def _needs_scale(self) -> bool:
+        """Return whether no module is known to standardize the inputs."""
+        if not isinstance(self.module, nn.Module):
+            return self.module is None
+        return not any(
+            isinstance(part, nn.Standardize) for _, part in self.module.named_modules()
+        )
 
     def _rate(self) -> float | None:
         """Return the learning rate; "auto" is larger for the linear layer, whose objective is convex."""
