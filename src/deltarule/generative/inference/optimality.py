@@ -32,7 +32,7 @@ _DEVIATIONS = 3.733  # 99.9 % quantile of Student's t with 15 degrees of freedom
 _FIRST, _MOST, _MOST_VALUES = 2048, 262_144, 1 << 23  # samples; numbers in all samples
 _PILOT: Final = 256  # samples
 _SCORED: Final = 65_536  # samples without gradients
-_RARE = 2.0  # of the variance: samples seldom have the rare large values of ln p
+_RARE = 2.0  # least factor of the variance: rare large values of ln p are seldom seen
 _SURPRISE = math.log(1000)  # of a probability of 0.1 %
 _CAUTION = 10.0  # of what an approximate Hessian says is left
 _STEPS, _MEMORY = 100, 20  # of L-BFGS
@@ -276,14 +276,17 @@ def _upper(gains: Array, products: Array) -> float:
     """Return the upper confidence bound of the gap, from the gains and the products gⱼᵀH⁻¹gₖ of centred gradients.
 
     A sample's maximum is off by η with E‖η‖² = Σ gₖᵀH⁻¹gₖ/(K(K − 1)), and a gap of ½‖h‖² looks like ½‖h + η‖²,
-    which may be 0 by chance: ‖h‖ ≤ ‖h + η‖ + ‖η‖. The quantile of ‖η‖² is that of Laurent and Massart (2000).
+    which may be 0 by chance: ‖h‖ ≤ ‖h + η‖ + ‖η‖. The quantile of ‖η‖² is that of Laurent and Massart (2000), of a
+    larger variance where one group has most of it, which samples with rare large values show.
     """
     gain, error = max(float(gains.mean()), 0.0), float(gains.std(ddof=1))
     trace, square = float(np.trace(products)), float((products**2).sum())
     freedom = max(trace * trace / square, 1.0) if square > 0 else 1.0
     shift = max(trace, 0.0) / (GROUPS * (GROUPS - 1))
     shift *= 1 + 2 * math.sqrt(_SURPRISE / freedom) + 2 * _SURPRISE / freedom
-    far = 0.5 * (math.sqrt(2 * gain) + math.sqrt(_RARE * shift)) ** 2
+    largest = float(np.diag(products).max()) / trace if trace > 0 else 0.0
+    rare = max(_RARE, GROUPS * largest / 2)
+    far = 0.5 * (math.sqrt(2 * gain) + math.sqrt(rare * shift)) ** 2
     return max(far, gain + _DEVIATIONS * error / math.sqrt(GROUPS))
 
 
