@@ -28,6 +28,7 @@ from deltarule.explain.results.optimizers import Walk
 from deltarule.optim.explanation import optimizer_steps
 from deltarule.render import mathematics as m
 from deltarule.tensor.explain import (
+    allowed_nodes,
     node_names,
     original_node,
     run,
@@ -103,6 +104,8 @@ class Task:
         names: Names of intermediate tensors.
         choices: For "numbers": from which numbers the entries of an input are drawn, by its name.
         values: For "numbers": fixed values of inputs, by name.
+        allow: For "gradients": the symbols that answers may use, names or tensors, or "inputs"; all by default.
+        reveal: Whether the message on a wrong formula shows the line of the derivation.
 
     >>> from deltarule.tensor.tensor import symbol
     >>> w, x, y = symbol("w", (2,)), symbol("x", (2,)), symbol("y", ())
@@ -119,6 +122,8 @@ class Task:
     names: Mapping[Tensor, str] | None = None
     choices: Mapping[str, Sequence[float]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    allow: str | Sequence[str | Tensor] | None = None
+    reveal: bool = False
 
     def __post_init__(self) -> None:
         if self.ask not in ASKED:
@@ -142,7 +147,16 @@ class Task:
         choices = {key: tuple(numbers) for key, numbers in self.choices.items()}
         title = self.title.rstrip(".")
         return NetworkTask(
-            loss, nodes, self.ask, self.points, title, names, choices, self.values
+            loss,
+            nodes,
+            self.ask,
+            self.points,
+            title,
+            names,
+            choices,
+            self.values,
+            allowed_nodes(self.allow),
+            self.reveal,
         )
 
 

@@ -6,7 +6,7 @@ Closed forms other than gradients of a scalar are in ``closed_forms``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -337,6 +337,8 @@ def grade(
     language: str = "auto",
     names: Mapping[Tensor, str] | None = None,
     parameters: Sequence[Tensor] | None = None,
+    allow: str | Collection[str | Tensor] | None = None,
+    reveal: bool = False,
     seed: int = 0,
 ) -> Grade:
     """Grade an answer to the question for a gradient: correct, or which mistake was made and where.
@@ -350,6 +352,9 @@ def grade(
         language: "auto", "latex", "mathematics" or "python".
         names: Names of intermediate tensors that the answer may use.
         parameters: All parameters of the network; they determine which intermediate quantities have names.
+        allow: The symbols that the answer may use: names or tensors, or "inputs" for the inputs and parameters; all
+            by default, except the gradient itself.
+        reveal: Whether the message of a wrong answer ends with the line of the derivation.
         seed: Seed of the random points.
 
     Raises:
@@ -363,6 +368,8 @@ def grade(
     True
     >>> grade(loss, w, "x (y - w^T x)").mistake
     'sign'
+    >>> grade(loss, w, "dL/dz x", allow=["x", "y", "w"]).mistake
+    'not allowed'
     """
     if not isinstance(answer, str) and not callable(answer):
         raise ArgumentError(
@@ -384,6 +391,23 @@ def grade(
         parameters=(
             None if parameters is None else [original_node(p) for p in parameters]
         ),
+        allow=allowed_nodes(allow),
+        reveal=reveal,
+    )
+
+
+def allowed_nodes(
+    allow: str | Collection[str | Tensor] | None,
+) -> str | tuple[str | Node, ...] | None:
+    """Return the symbols that an answer may use with nodes in the place of tensors.
+
+    >>> allowed_nodes(["x", symbol("y", (2,))])
+    ('x', <y (2) float32>)
+    """
+    if allow is None or isinstance(allow, str):
+        return allow
+    return tuple(
+        original_node(each) if isinstance(each, Tensor) else each for each in allow
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from deltarule.cli.outputs.output import echo
 from deltarule.errors import ArgumentError
 from deltarule.explain.derivation.derivation import Layout
 from deltarule.explain.exam.marking import position
+from deltarule.explain.grading.verdict import Grade
 from deltarule.tensor.explain import grade
 
 EXAMPLES = (
@@ -82,6 +84,24 @@ EXAMPLES = (
     default="auto",
     show_default=True,
 )
+@click.option(
+    "--allow",
+    default=None,
+    metavar="NAMES",
+    help="The symbols that an answer may use, such as x,y_hat,a_1, or inputs.",
+)
+@click.option(
+    "--hints",
+    type=click.IntRange(0, 3),
+    default=None,
+    metavar="0..3",
+    help="Show only so many hints (shape, line, mistake) instead of the whole message.",
+)
+@click.option(
+    "--reveal",
+    is_flag=True,
+    help="Show the line of the derivation after a wrong answer.",
+)
 @options.formulas
 @options.as_json
 def command(
@@ -96,6 +116,9 @@ def command(
     output: Path | None,
     layout: str,
     language: str,
+    allow: str | None,
+    hints: int | None,
+    reveal: bool,
     formulas: bool,
     as_json: bool,
 ) -> int:
@@ -120,7 +143,8 @@ def command(
     def graded(wrt: str, text: str) -> tuple[dict[str, Any], str]:
         kind = cast(Any, layout)
         if not whole:
-            return _record(found, wrt, text, kind, language), ""
+            asked = _Asked(kind, language, allow, hints, reveal)
+            return _record(found, wrt, text, asked), ""
         return graded_derivations.record(
             found,
             wrt,
@@ -169,8 +193,33 @@ def _status(record: Mapping[str, Any]) -> int:
     )
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """How answers are graded and what is shown of the grade."""
+
+    layout: Layout
+    language: str
+    allow: str | None
+    hints: int | None
+    reveal: bool
+
+    @property
+    def symbols(self) -> str | list[str] | None:
+        """The symbols that an answer may use."""
+        if self.allow is None or self.allow.strip() == "inputs":
+            return self.allow and self.allow.strip()
+        return [name.strip() for name in self.allow.split(",") if name.strip()]
+
+    def message(self, grade: Grade) -> str:
+        """Return the message, or as many hints as are asked for."""
+        if self.hints is None or not grade.hints or grade.correct:
+            return grade.message
+        head = grade.message.split(".")[0] + "."
+        return " ".join([head, *grade.hints[: self.hints]])
+
+
 def _record(
-    found: problem.Problem, variable: str, answer: str, layout: Layout, language: str
+    found: problem.Problem, variable: str, answer: str, asked: _Asked
 ) -> dict[str, Any]:
     """Return the grade of an answer, or where it cannot be parsed."""
     try:
@@ -179,9 +228,11 @@ def _record(
             found.loss,
             wrt,
             answer,
-            layout=layout,
-            language=language,
+            layout=asked.layout,
+            language=asked.language,
             parameters=list(found.variables),
+            allow=asked.symbols,
+            reveal=asked.reveal,
         )
     except ArgumentError as error:
         return {
@@ -196,7 +247,8 @@ def _record(
         "correct": result.correct,
         "mistake": result.mistake,
         "line": result.line,
-        "message": result.message,
+        "message": asked.message(result),
+        "hints": list(result.hints[: asked.hints]),
         "understood": None
         if understood is None
         else {"text": str(understood), "latex": understood.latex()},

@@ -243,6 +243,8 @@ def _gradient(
             draw,
             names=response.names,
             parameters=response.parameters,
+            allow=response.allow,
+            reveal=response.reveal,
         )
     except ShapeError as error:
         return ItemGrade(0.0, points, False, True, "shape", str(error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from deltarule.explain.grading.allowed import Allow
 from deltarule.graph.node import Node
 
 Entries = float | tuple[float, ...] | tuple[tuple[float, ...], ...]
@@ -62,12 +63,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Gradient:
-    """The gradient of a loss with respect to a variable as a formula, graded by evaluation."""
+    """The gradient of a loss with respect to a variable as a formula, graded by evaluation.
+
+    ``allow`` are the symbols that an answer may use; with ``reveal`` the message of a wrong answer shows the line.
+    """
 
     loss: Node
     wrt: Node
     parameters: tuple[Node, ...]
     names: Mapping[Node, str] = field(default_factory=dict)
+    allow: Allow = None
+    reveal: bool = False
 
 
 @dataclass(frozen=True)

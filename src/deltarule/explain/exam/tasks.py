@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deltarule.explain.exam import gradients
 from deltarule.explain.exam.gradients import Network
-from deltarule.explain.exam.questions import Question
+from deltarule.explain.exam.questions import Item, Question
+from deltarule.explain.exam.responses import Gradient
 from deltarule.explain.explanation import Derivation
+from deltarule.explain.grading.allowed import Allow
+from deltarule.explain.grading.grading import check_allow
 from deltarule.explain.proof.proof import Draw, Evaluate
 from deltarule.graph.node import Node
 
@@ -31,6 +34,8 @@ class NetworkTask:
         names: Names of signals.
         choices: The numbers from which entries of an input are drawn, by name.
         values: Fixed values of inputs, by name.
+        allow: The symbols that answers to "gradients" may use.
+        reveal: Whether the message on a wrong formula shows the line of the derivation.
     """
 
     loss: Node
@@ -41,6 +46,8 @@ class NetworkTask:
     names: Mapping[Node, str] = field(default_factory=dict)
     choices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    allow: Allow = None
+    reveal: bool = False
 
     def network(self) -> Network:
         """Return the network of the task."""
@@ -71,6 +78,25 @@ def author(
             question = gradients.derivation_question(*known)
         else:
             question = gradients.formula_question(*known)
-        return question.worth(task.points)
+        return _restricted(question, task).worth(task.points)
 
     return write
+
+
+def _restricted(question: Question, task: NetworkTask) -> Question:
+    """Return a question whose formulas are graded as the task says; a line of a derivation may use all symbols."""
+    allow = task.allow if task.ask == "gradients" else None
+    return replace(
+        question,
+        items=tuple(_graded(item, allow, task.reveal) for item in question.items),
+    )
+
+
+def _graded(item: Item, allow: Allow, reveal: bool) -> Item:
+    response = item.response
+    if not isinstance(response, Gradient):
+        return item
+    loss, wrt, names = response.loss, response.wrt, response.names
+    if allow is not None:
+        check_allow(allow, loss, wrt, names, response.parameters)
+    return replace(item, response=replace(response, allow=allow, reveal=reveal))

@@ -30,6 +30,10 @@ from deltarule.graph.op import Op
 from deltarule.shapes import Shape
 
 _ONE = Fraction(1)
+_POWERS = {
+    Fraction(here): tuple(map(Fraction, there))
+    for here, there in {1: (2,), 2: (1, 3), 3: (2, 1)}.items()
+}
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,11 @@ def _sums(spot: Spot, part: Sum) -> Iterator[Edit]:
             yield Edit("term", one, None, spot.put(rest), 1.0, part)
         if is_constant(one):
             continue
+        if isinstance(one, Product) and abs(one.coefficient) != 1:
+            unit = replace(one, coefficient=_ONE if one.coefficient > 0 else -_ONE)
+            terms = (*part.terms[:i], unit, *part.terms[i + 1 :])
+            put = spot.put(replace(part, terms=terms))
+            yield Edit("factor", one, unit, put, 1.1, part)
         for times in (Fraction(2), Fraction(1, 2)):
             scaled = Product(times, ((one, _ONE),), one.shape)
             terms = (*part.terms[:i], scaled, *part.terms[i + 1 :])
@@ -167,8 +176,8 @@ def _products(spot: Spot, part: Product) -> Iterator[Edit]:
         if not lonely and not _is_size(factor):
             left: Term = replace(part, factors=rest)
             yield Edit(_factor_kind(factor), shown, None, spot.put(left), 1.0, part)
-        if exponent in (1, 2) and not isinstance(factor, Indicator):
-            other = Fraction(3) - exponent
+        others = () if isinstance(factor, Indicator) else _POWERS.get(exponent, ())
+        for other in others:
             powers = (*part.factors[:i], (factor, other), *part.factors[i + 1 :])
             there = _powered(factor, other)
             yield Edit(
@@ -300,6 +309,8 @@ def _functions(spot: Spot, part: Apply, bank: Bank) -> Iterator[Edit]:
     """Yield another function of the same operand."""
     if len(part.arguments) != 1 or part.arguments[0].shape != part.shape:
         return
+    (inner,) = part.arguments
+    yield Edit("function", part, inner, spot.put(inner), 1.0, spot.parent)
     known = {activation.name: activation for activation in COMMON}
     known |= {gate.activation.name: gate.activation for gate in bank.gates}
     for activation in known.values():

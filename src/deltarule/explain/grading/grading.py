@@ -13,7 +13,8 @@ from deltarule import dtypes
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain.derivation.derivation import Derived, Deriver, Layout
 from deltarule.explain.formula.names import canonical
-from deltarule.explain.formula.term import matrix_shape
+from deltarule.explain.formula.term import Symbol, matrix_shape
+from deltarule.explain.grading.allowed import Allow, allowed, restricted, used
 from deltarule.explain.grading.comparison import Comparison, Sample
 from deltarule.explain.grading.diagnosis import Diagnosis
 from deltarule.explain.grading.rounded import equal_when_unrounded
@@ -51,18 +52,23 @@ def grade(
     parameters: Sequence[Node] | None = None,
     layout: Layout = "denominator",
     language: str = "auto",
+    allow: Allow = None,
+    reveal: bool = False,
 ) -> Grade:
     """Compare an answer with ∂loss/∂wrt at random points in float64.
 
     ``answer`` is LaTeX, Unicode or ASCII mathematics, a Python expression on arrays, or a function of arrays whose
-    arguments carry the names of the derivation (x, W_1, z_1, a_1, y_hat, delta_2 …). ``parameters`` are all variables
+    arguments carry the names of the derivation (x, W_1, z_1, a_1, y_hat, delta_2 …). ``allow`` restricts the symbols
+    that an answer may use to some names or nodes, or to "inputs"; with ``reveal`` the message of a wrong answer ends
+    with the line of the derivation. ``parameters`` are all variables
     of the network, whose derivation gives the names; by default every input but x and y.
 
     Raises:
         ArgumentError: an answer that cannot be read; the message shows the place and what was expected.
     """
     derived, steps = derivations(loss, [wrt], names, parameters, layout)
-    return _Grader(derived, steps, wrt, layout, evaluate, draw).grade(answer, language)
+    grader = _Grader(derived, steps, wrt, layout, evaluate, draw, allow, reveal)
+    return grader.grade(answer, language)
 
 
 def derivations(
@@ -97,6 +103,22 @@ def _derivations(
     return every, steps
 
 
+def check_allow(
+    allow: Allow,
+    loss: Node,
+    wrt: Node,
+    names: Mapping[Node, str] | None,
+    parameters: Sequence[Node] | None,
+) -> None:
+    """Check that a question has the symbols that its answers may use.
+
+    Raises:
+        ArgumentError: it does not.
+    """
+    derived, steps = derivations(loss, [wrt], names, parameters, "denominator")
+    allowed(allow, vocabulary(derived, steps), [derived, steps], wrt)
+
+
 def likely_parameters(loss: Node) -> list[Node]:
     """Return the inputs that are not data by their name."""
     found = [node for node in inputs([loss]) if node.dtype.is_float]
@@ -116,6 +138,8 @@ class _Grader:
         layout: Layout,
         evaluate: Evaluate,
         draw: Draw,
+        allow: Allow,
+        reveal: bool,
     ) -> None:
         self._lines = [steps.backward, derived.backward]
         self._derived = derived
@@ -128,8 +152,9 @@ class _Grader:
         self._vocabulary = vocabulary(derived, steps, layout=layout)
         symbols = list(self._vocabulary.names.values())
         self._diagnosis = Diagnosis(
-            derived, self._lines, self._wanted, layout, symbols, evaluate, draw
+            derived, self._lines, self._wanted, layout, symbols, evaluate, draw, reveal
         )
+        self._allowed = allowed(allow, self._vocabulary, [derived, steps], wrt)
         self._columns = (
             vocabulary(derived, steps) if layout == "numerator" else None
         )  # derivatives of vectors as columns, which many texts keep in either layout
@@ -160,7 +185,12 @@ class _Grader:
                 False, "shape", self._wanted.number, f"The sizes do not fit. {error}"
             )
         grade_ = self._compare(reading.node, truth, answer)
+        grade_ = self._restricted(grade_, used(answer, reading, names))
         return replace(grade_, understood=Understood(reading.formula))
+
+    def _restricted(self, grade_: Grade, symbols: Sequence[Symbol]) -> Grade:
+        forbidden = [symbol for symbol in symbols if self._allowed.forbids(symbol)]
+        return restricted(grade_, forbidden, self._allowed) if forbidden else grade_
 
     def _truth(self) -> Node:
         value = self._wanted.value
@@ -215,7 +245,8 @@ class _Grader:
                 expected=f"arguments among {', '.join(sorted(self.known))}",
                 got=", ".join(missing),
             )
-        nodes = [self.known[canonical(name)].node for name in wanted]
+        symbols = [self.known[canonical(name)] for name in wanted]
+        nodes = [symbol.node for symbol in symbols]
         precise = self._precise([truth, *nodes])
         given = precise.draw()
         result = answer(*precise.values([precise[node] for node in nodes], given))
@@ -236,7 +267,7 @@ class _Grader:
         sample = Sample(precise, called, stand_in)
         found = sample.compare(stand_in, truth)
         if found.equal or found.where in _OUTSIDE:
-            return self._told(found)
+            return self._restricted(self._told(found), symbols)
 
         def of_matrices(values: Mapping[Node, Any]) -> Any:
             arrays = [
@@ -245,4 +276,5 @@ class _Grader:
             ]
             return as_matrix(answer(*arrays) + 0.0)
 
-        return self._diagnosis.of_function(of_matrices, truth, stand_in.shape)
+        wrong = self._diagnosis.of_function(of_matrices, truth, stand_in.shape)
+        return self._restricted(wrong, symbols)

@@ -40,4 +40,11 @@ class Grade:
         sign = "✓" if self.correct else "✗"
         read_as = "" if self.understood is None else self.understood.mathml()
         message = escape(self.message).replace("\n", "<br>")
-        return f"<p>{sign} {message}</p>" + (read_as and f"<p>read as {read_as}</p>")
+        if self.hints:
+            message = message.split(".")[0] + "."
+        steps = "".join(
+            f"<details><summary>Hint {number}</summary>{escape(hint)}</details>"
+            for number, hint in enumerate(self.hints, start=1)
+        )
+        read_as = read_as and f"<p>read as {read_as}</p>"
+        return f"<p>{sign} {message}</p>{steps}{read_as}"

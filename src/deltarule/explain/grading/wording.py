@@ -58,15 +58,24 @@ def _missing(kind: str, belongs: Term) -> Says:
 def _scaled(here: Term, belongs: Term) -> Says:
     above, _ = split(here)
     below, _ = split(belongs)
-    ratio = Fraction(above) / Fraction(below)
+    ratio = Fraction(above / below).limit_denominator(10_000)
     shown = {Fraction(2): "2", Fraction(1, 2): "½"}.get(ratio, str(ratio))
     return (belongs, f" is multiplied by {shown}")
 
 
 def _power(here: Term, belongs: Term) -> Says:
-    if isinstance(here, Product) and here.factors and here.factors[0][1] == 2:
+    degrees = int(_degree(here)), int(_degree(belongs))
+    if degrees == (2, 1):
         return ("the square of ", belongs, " is one too many")
-    return ("the square of ", here, " is missing")
+    if degrees == (1, 2):
+        return ("the square of ", here, " is missing")
+    return (here, " stands where ", belongs, " belongs")
+
+
+def _degree(term: Term) -> Fraction:
+    """Return the exponent of a power that stands alone."""
+    alone = isinstance(term, Product) and len(term.factors) == 1
+    return term.factors[0][1] if alone and isinstance(term, Product) else Fraction(1)
 
 
 def _axis(edit: Edit, here: Term, of_answer: bool) -> Says:

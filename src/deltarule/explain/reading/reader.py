@@ -112,7 +112,8 @@ def read(
     result = _evaluated(text, answers[0], vocabulary, dtype, like)
     if not formulas:
         return result
-    return Reading(result.node, m.join([result.formula, *formulas], m.Text("; ")))
+    formula = m.join([result.formula, *formulas], m.Text("; "))
+    return Reading(result.node, formula, result.tree)
 
 
 def formula_tokens(text: str, vocabulary: Vocabulary) -> list[Token]:
