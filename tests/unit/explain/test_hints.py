@@ -226,12 +226,12 @@ def test_exams_restrict_answers_and_reveal():
     both = [named["W_1"], named["W_2"]]
     task = dr.Task(loss, both, allow=["y", "y_hat", "a_1", "W_2", "x"], reveal=True)
     sheets = dr.exam([task], seed=1)
-    assert sheets.grade(1, "1b", "(ŷ - y)a₁ᵀ").correct
-    found = sheets.grade(1, "1b", "u₁a₁ᵀ")
+    assert sheets.grade(1, "1a", "(ŷ - y)a₁ᵀ").correct
+    found = sheets.grade(1, "1a", "u₁a₁ᵀ")
     assert not found.correct and found.mistake == "not allowed" and found.points == 0
-    assert "reads" in sheets.grade(1, "1b", "(ŷ + y)a₁ᵀ").message
+    assert "reads" in sheets.grade(1, "1a", "(ŷ + y)a₁ᵀ").message
     plain = dr.exam([dr.Task(loss, both)], seed=1)
-    assert "reads" not in plain.grade(1, "1b", "(ŷ + y)a₁ᵀ").message
+    assert "reads" not in plain.grade(1, "1a", "(ŷ + y)a₁ᵀ").message
     with pytest.raises(ArgumentError, match="q_7"):
         dr.exam([dr.Task(loss, both, allow=["q_7"])], seed=1)
 
