@@ -142,21 +142,22 @@ def _signature_error(
     names = [p.name for p in parameters]
     placed = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     given = len(args) - ("self" in signature.parameters)
-    expected = f"arguments among {', '.join(names)}" if names else "no arguments"
+    shown = [f"*{p.name}" for p in every if p.kind is p.VAR_POSITIONAL] + names
+    expected = f"arguments among {', '.join(shown)}" if shown else "no arguments"
     foreign = [name for name in kwargs if name not in names]
     if foreign and not any(p.kind is p.VAR_KEYWORD for p in every):
         hints = dict.fromkeys(filter(None, (_meant(name, names) for name in foreign)))
         got = ", ".join(f"{name}=" for name in foreign)
         return ArgumentError(where, expected=expected, got=got, hint=" ".join(hints))
-    if given > len(placed):
+    if given > len(placed) and len(shown) == len(names):
         rest = ", ".join(f"{name}=" for name in names if name not in placed)
         count = {0: "no argument", 1: "1 argument"}.get(
             len(placed), f"at most {len(placed)} arguments"
         )
-        shown = f" ({', '.join(placed)})" if placed else ""
+        in_order = f" ({', '.join(placed)})" if placed else ""
         hint = f"By name only: {rest}." if rest else ""
         return ArgumentError(
-            where, expected=f"{count} by position{shown}", got=str(given), hint=hint
+            where, expected=f"{count} by position{in_order}", got=str(given), hint=hint
         )
     twice = [name for name in placed[:given] if name in kwargs]
     needed = [p.name for p in parameters if p.default is p.empty]
@@ -203,19 +204,29 @@ def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
     return checked_call
 
 
-def _names_arguments_of_constructor(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an ``__init__`` or ``__new__`` that raises ArgumentError for arguments that it does not accept."""
+def _names_arguments_of_method(
+    function: Callable[..., Any], name: str | None = None
+) -> Callable[..., Any]:
+    """Return a method that raises ArgumentError for arguments that it does not accept.
+
+    Args:
+        function: The method; its first parameter, ``self`` or ``cls``, is not part of the message.
+        name: The name in the message; by default that of the class.
+    """
 
     @functools.wraps(function)
-    def checked_call(made: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def checked_call(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(made, *args, **kwargs)
+            return function(*args, **kwargs)
         except TypeError:
-            where = (made if isinstance(made, type) else type(made)).__name__
-            current = _renamed(function, where, kwargs)
+            if not args:  # called on the class, without an instance
+                raise
+            cls = args[0] if isinstance(args[0], type) else type(args[0])
+            current = _renamed(function, name or cls.__name__, kwargs)
             if current is not None:
-                return checked_call(made, *args, **current)
-            wrong = unfitting(functools.partial(function, made), where, args, kwargs)
+                return checked_call(*args, **current)
+            bound = functools.partial(function, args[0])
+            wrong = unfitting(bound, name or cls.__name__, args[1:], kwargs)
             if wrong is None:
                 raise
         raise wrong
@@ -226,8 +237,9 @@ def _names_arguments_of_constructor(function: Callable[..., Any]) -> Callable[..
 def check_calls(module: str) -> None:
     """Let the public functions and classes that a module defines raise ArgumentError for unsuitable arguments.
 
-    Called as ``check_calls(__name__)`` at the end of a public module. Functions are treated as by ``names_arguments``;
-    constructors of classes whose metaclass is not ``NamedArguments`` likewise. Exceptions and protocols are left alone.
+    Called as ``check_calls(__name__)`` at the end of a public module. Functions are treated as by ``names_arguments``,
+    constructors and public methods of classes likewise. Exceptions and protocols are left alone, and so are special
+    methods (``__add__``).
 
     >>> from deltarule import data
     >>> data.KFold(n_splits=5)
@@ -238,7 +250,11 @@ def check_calls(module: str) -> None:
     namespace = vars(sys.modules[module])
     checked: dict[int, Callable[..., Any]] = {}
     for name, found in list(namespace.items()):
-        if name.startswith("_") or getattr(found, "__module__", None) != module:
+        if getattr(found, "__module__", None) != module:
+            continue
+        if isinstance(found, type):
+            _check_methods(found)
+        if name.startswith("_"):
             continue
         if isinstance(found, FunctionType):
             if id(found) not in checked:
@@ -255,11 +271,33 @@ def _check_constructor(cls: type) -> None:
     if isinstance(function, staticmethod):
         function = function.__func__
     if own and isinstance(function, FunctionType):
-        setattr(cls, method, _names_arguments_of_constructor(function))
+        setattr(cls, method, _names_arguments_of_method(function))
+
+
+def _check_methods(cls: type) -> None:
+    """Let the public methods that a class defines raise ArgumentError for unsuitable arguments."""
+    if issubclass(cls, BaseException) or getattr(cls, "_is_protocol", False):
+        return
+    for name, found in list(vars(cls).items()):
+        descriptor = type(found)
+        function = getattr(found, "__func__", found)
+        if name.startswith("_") or not isinstance(function, FunctionType):
+            continue
+        if function.__globals__ is globals():  # checked already
+            continue
+        if descriptor is staticmethod:
+            type.__setattr__(cls, name, staticmethod(names_arguments(function)))
+            continue
+        checked: Any = _names_arguments_of_method(function, name)
+        if descriptor is classmethod:
+            checked = classmethod(checked)
+        type.__setattr__(cls, name, checked)
 
 
 class NamedArguments(ABCMeta):
     """Metaclass that raises ArgumentError for arguments that a constructor does not accept.
+
+    The public methods of classes of this package are checked too.
 
     >>> class Dropout(metaclass=NamedArguments):
     ...     def __init__(self, drop_probability=0.5): ...
@@ -268,6 +306,12 @@ class NamedArguments(ABCMeta):
     deltarule.errors.ArgumentError: Dropout: expected arguments among drop_probability, got p=.
       Did you mean drop_probability= for p=?
     """
+
+    def __init__(cls, *args: Any, **kwargs: Any) -> None:
+        """Define a class."""
+        super().__init__(*args, **kwargs)
+        if cls.__module__.partition(".")[0] == __name__.partition(".")[0]:
+            _check_methods(cls)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Construct an instance."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import inspect
@@ -24,7 +25,7 @@ from deltarule.errors import ArgumentError
 from deltarule.nn import init, saving
 from deltarule.synonyms import SYNONYMS
 from deltarule.tensor import convolution
-from support.public import public_callables
+from support.public import public_callables, public_classes
 
 ROOMS: list[ModuleType] = [nn, optim, losses, train, augment, generative, init]
 # Results and records that users do not make, protocols, and those that take any keywords by design.
@@ -149,6 +150,101 @@ def test_exceptions_of_the_contract_are_needed() -> None:
 def test_a_misspelt_option_raises_argument_error(name: str) -> None:
     with pytest.raises(ArgumentError, match="misspelt_option_xyz"):
         CALLABLES[name](misspelt_option_xyz=1)
+
+
+def is_checked_method(cls: type, name: str) -> bool:
+    """Whether a class of the package defines a method that does not take any keywords by design."""
+    value = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
+    function = getattr(value, "__func__", value)
+    if not inspect.isfunction(function) or not function.__module__.startswith(
+        "deltarule"
+    ):
+        return False
+    if getattr(cls, "_is_protocol", False) or issubclass(cls, BaseException):
+        return False
+    parameters = inspect.signature(function).parameters.values()
+    return not any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+METHODS = {
+    f"{name}.{method}": getattr(cls, method)
+    for name, cls in public_classes().items()
+    for method in dir(cls)
+    if method[0] != "_" and is_checked_method(cls, method)
+}
+
+
+def test_methods_of_every_kind_of_class_are_found() -> None:
+    assert len(METHODS) > 3000
+    names = {tuple(name.split(".")[-2:]) for name in METHODS}
+    assert names >= {
+        ("Linear", "freeze"),
+        ("Adam", "config"),
+        ("CrossEntropy", "config"),
+        ("Dataset", "take"),
+        ("History", "to_dict"),
+        ("Ridge", "predict"),
+        ("Normal", "sample"),
+        ("Tensor", "reshape"),
+    }
+
+
+def test_a_misspelt_option_of_a_method_raises_argument_error() -> None:
+    """Called without an object: arguments are checked before the body runs."""
+    unchecked = []
+    for name, method in METHODS.items():
+        placeholder = () if inspect.ismethod(method) else (None,)
+        got = ""
+        with contextlib.suppress(Exception):  # of a method that is not checked
+            try:
+                method(*placeholder, misspelt_option_xyz=1)
+            except ArgumentError as error:
+                got = f"{error.where}: {error.got}"
+        if got != f"{name.rpartition('.')[2]}: misspelt_option_xyz=":
+            unchecked.append(name)
+    assert not unchecked
+
+
+def test_methods_keep_their_signatures_and_kinds() -> None:
+    assert str(inspect.signature(generative.Normal.sample)).startswith("(self, shape")
+    assert inspect.ismethod(nn.MaskedLinear.from_edges)
+    assert list(inspect.signature(nn.Module.freeze).parameters) == ["self", "names"]
+
+
+def test_methods_of_ones_own_module_are_called_directly() -> None:
+    class Own(nn.Module):
+        def forward(self, x: dr.Tensor) -> dr.Tensor:
+            return x
+
+        def size(self, n: int) -> int:
+            return n
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'm'"):
+        Own().size(m=3)  # type: ignore[call-arg]  # the error that is looked for
+
+
+@pytest.mark.parametrize(
+    ("method", "args", "options", "meant"),
+    [
+        (nn.Linear(2, 2).summary, (), {"input_size": (2,)}, "input_shape="),
+        (nn.Linear(2, 2).astype, (), {"dtyp": "float64"}, "dtype="),
+        (generative.Normal(0.0, 1.0).sample, (), {"size": 3}, "shape="),
+        (generative.Normal(0.0, 1.0).sample, (), {"random_state": 3}, "seed="),
+        (learners.Ridge().fit, ([[1.0]], [1.0]), {"sample_weights": 1}, "sample_weight="),
+        (nn.MaskedLinear.from_edges, (), {"n_in": 2}, "in_features="),
+    ],
+)  # fmt: skip
+def test_a_misspelt_option_of_a_method_is_answered_with_the_right_one(
+    method: Any, args: tuple[Any, ...], options: dict[str, Any], meant: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"^{method.__name__}: ") as caught:
+        method(*args, **options)
+    assert f"Did you mean {meant}" in caught.value.hint
+
+
+def test_methods_name_their_positional_arguments() -> None:
+    with pytest.raises(ArgumentError, match=r"among \*names, got pattern=\."):
+        nn.Linear(2, 2).freeze(pattern="*.bias")
 
 
 @pytest.mark.parametrize(

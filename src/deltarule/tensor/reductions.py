@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
-from deltarule.arguments import names_arguments
+from deltarule.arguments import check_calls
 from deltarule.flags import checks_flags
 from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
@@ -35,7 +35,6 @@ class Reductions:
     def node(self) -> Node:
         """The node of this tensor in the graph."""
 
-    @names_arguments
     @checks_flags
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Self:
         """Return the sum over axes (all by default).
@@ -46,7 +45,6 @@ class Reductions:
         """
         return type(self)(build.sum_over(self.node, axis, keepdims))
 
-    @names_arguments
     @checks_flags
     def mean(self, axis: Axes = None, keepdims: bool = False) -> Self:
         """Return the arithmetic mean over axes (all by default).
@@ -57,7 +55,6 @@ class Reductions:
         """
         return type(self)(build.mean(self.node, axis, keepdims))
 
-    @names_arguments
     @checks_flags
     def var(
         self, axis: Axes = None, keepdims: bool = False, correction: int = 0
@@ -71,7 +68,6 @@ class Reductions:
         """
         return type(self)(algebra.variance(self.node, axis, keepdims, correction))
 
-    @names_arguments
     @checks_flags
     def std(
         self, axis: Axes = None, keepdims: bool = False, correction: int = 0
@@ -84,7 +80,6 @@ class Reductions:
         """
         return type(self)(build.sqrt(self.var(axis, keepdims, correction).node))
 
-    @names_arguments
     @checks_flags
     def max(self, axis: Axes = None, keepdims: bool = False) -> Self:
         """Return the maximum over axes; at a tie the gradient goes to the first.
@@ -95,7 +90,6 @@ class Reductions:
         """
         return type(self)(build.maximum_over(self.node, axis, keepdims))
 
-    @names_arguments
     @checks_flags
     def min(self, axis: Axes = None, keepdims: bool = False) -> Self:
         """Return the minimum over axes; at a tie the gradient goes to the first.
@@ -106,7 +100,6 @@ class Reductions:
         """
         return type(self)(algebra.minimum_over(self.node, axis, keepdims))
 
-    @names_arguments
     @checks_flags
     def prod(self, axis: int | None = None, keepdims: bool = False) -> Self:
         """Return the product along an axis (or of all elements).
@@ -119,7 +112,6 @@ class Reductions:
             return type(self)(algebra.product_over(build.reshape(self.node, (-1,)), 0))
         return type(self)(algebra.product_over(self.node, axis, keepdims))
 
-    @names_arguments
     def argmax(self, axis: int | None = None) -> Self:
         """Return the index of the first maximum (of the flattened tensor without ``axis``).
 
@@ -130,7 +122,6 @@ class Reductions:
         node = build.reshape(self.node, (-1,)) if axis is None else self.node
         return type(self)(build.argmax(node, -1 if axis is None else axis))
 
-    @names_arguments
     def argmin(self, axis: int | None = None) -> Self:
         """Return the index of the first minimum (of the flattened tensor without ``axis``).
 
@@ -141,7 +132,6 @@ class Reductions:
         node = build.reshape(self.node, (-1,)) if axis is None else self.node
         return type(self)(algebra.argmin(node, -1 if axis is None else axis))
 
-    @names_arguments
     def cumsum(self, axis: int) -> Self:
         """Return the cumulative sum along an axis.
 
@@ -151,7 +141,6 @@ class Reductions:
         """
         return type(self)(build.cumulative_sum(self.node, axis))
 
-    @names_arguments
     def cumprod(self, axis: int) -> Self:
         """Return the cumulative product along an axis.
 
@@ -161,7 +150,6 @@ class Reductions:
         """
         return type(self)(algebra.cumulative_product(self.node, axis))
 
-    @names_arguments
     def clip(self, low: float | None = None, high: float | None = None) -> Self:
         """Return the values limited to [low, high]; None leaves a side open.
 
@@ -172,7 +160,6 @@ class Reductions:
         node = self.node if low is None else build.maximum(self.node, low)
         return type(self)(node if high is None else build.minimum(node, high))
 
-    @names_arguments
     @checks_flags
     def norm(
         self, p: float | str = 2, axis: Axes = None, keepdims: bool = False
@@ -193,3 +180,6 @@ class Reductions:
         5
         """
         return type(self)(algebra.trace(self.node))
+
+
+check_calls(__name__)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
 
 _CONTAINERS = ("default", "pandas", "polars")
@@ -162,3 +163,6 @@ class Transformer(Estimator):
         if sklearn is None:
             return "default"
         return str(sklearn.get_config().get("transform_output", "default"))
+
+
+check_calls(__name__)

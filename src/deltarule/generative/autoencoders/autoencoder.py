@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from deltarule import nn, train
-from deltarule.arguments import check_calls, names_arguments
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.generative.autoencoders.saving import config_of
@@ -94,7 +94,6 @@ class Autoencoder(nn.Module):
             )
         return output
 
-    @names_arguments
     @checks_flags
     def fit(
         self,

@@ -15,7 +15,6 @@ from typing import Any, Literal, final
 import numpy as np
 
 from deltarule import nn, shapes, train
-from deltarule.arguments import names_arguments
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.generative.autoencoders.annealing import Annealing, is_real
@@ -259,7 +258,6 @@ class VAE(nn.Module):
 
     # ---------------------------------------------------------------- training
 
-    @names_arguments
     @checks_flags
     def fit(
         self,

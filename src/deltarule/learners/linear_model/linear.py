@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError, DataError, DivergenceError
 from deltarule.learners.base import (
     Array,
@@ -220,3 +221,6 @@ class BinaryClassifier(LinearClassifier):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
+
+
+check_calls(__name__)

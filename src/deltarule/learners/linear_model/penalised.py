@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from deltarule.arguments import check_calls
 from deltarule.errors import DataError
 from deltarule.learners.base import Array, above, at_least, require, share, whole
 from deltarule.learners.linear_model.delta_step import DeltaRule
@@ -218,3 +219,6 @@ class PenalisedClassifier(LinearClassifier):
     @abstractmethod
     def _curvature(self) -> float:
         """Return an upper bound of the eigenvalues of the Hessian of an example's loss in its scores."""
+
+
+check_calls(__name__)

@@ -20,6 +20,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from deltarule import losses
+from deltarule.arguments import check_calls
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import (
     Array,
@@ -282,3 +283,6 @@ class ClassifierNetwork(ClassifierMixin, TrainingParameters, Network):  # type: 
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+check_calls(__name__)

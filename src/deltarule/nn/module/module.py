@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from deltarule import losses, train
-from deltarule.arguments import names_arguments, with_current_names
+from deltarule.arguments import with_current_names
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError, ShapeError
 from deltarule.flags import checks_flags
@@ -353,7 +353,6 @@ class Module(Tree):
     def last_history(self, history: History | None) -> None:
         self._own.history = history
 
-    @names_arguments
     @checks_flags
     def fit(
         self,
@@ -431,7 +430,6 @@ class Module(Tree):
         )
         return self._own.history
 
-    @names_arguments
     def evaluate(
         self,
         inputs: Any,
@@ -463,7 +461,6 @@ class Module(Tree):
             sample_weight,
         )
 
-    @names_arguments
     def predict(
         self,
         inputs: Any,
@@ -479,7 +476,6 @@ class Module(Tree):
         """
         return train.predict(self, inputs, batch_size, device, threads=threads)
 
-    @names_arguments
     def predict_proba(
         self,
         inputs: Any,
