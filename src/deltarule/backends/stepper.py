@@ -45,7 +45,7 @@ class LoopRunner:
         return list(self._state)
 
     def clone(self) -> LoopRunner:
-        """Return a runner of the same step with a state of its own."""
+        """Return a runner of the same step with a separate state."""
         return LoopRunner(self._program, self._step)
 
     def stop(self) -> None:

@@ -1,1 +1,4 @@
-"""Gradients in matrix calculus: derived, proved, graded, asked in an exam. No derivative of its own."""
+"""Derivations of gradients in matrix calculus, their numerical proof, graded answers and exams.
+
+The derivatives are those of ``grad``: there are no further rules here.
+"""

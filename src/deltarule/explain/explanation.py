@@ -1,4 +1,4 @@
-"""The public face of a derivation: text, LaTeX, HTML, proof, and the numbers of one example."""
+"""Derivations as objects: text, LaTeX, HTML, proof, and the numbers of one example."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from deltarule.render.mathematics import to_text
 
 @final
 class Derivation:
-    """The derivation of ∂loss/∂w for each wanted w: print it, typeset it, prove it, put numbers in.
+    """The derivation of ∂loss/∂w for each w: as text or typeset, with its proof and the numbers of an example.
 
     ``evaluate`` runs graphs and ``draw`` draws random values (for the proof); both may be given later.
     """
@@ -76,7 +76,7 @@ class Derivation:
     def gradient(self, name: str) -> str:
         """Return the closed form of one wanted gradient as text, in terms of forward signals.
 
-        Where that would fill pages (a network through time), the line of the derivation, in terms of the δ before it.
+        Where the closed form is too long (a recurrent network), the line of the derivation, in terms of the previous δ.
 
         Raises:
             KeyError: no variable of that name was asked for.
@@ -249,19 +249,19 @@ def derive(
     draw: Draw | None = None,
     known: Mapping[Node, Any] | None = None,
 ) -> Derivation:
-    """Derive ∂loss/∂w for each w in matrix calculus, a line a step.
+    """Derive ∂loss/∂w for each w in matrix calculus, one line per step.
 
     Args:
         loss: A scalar node.
         wrt: Nodes below it: parameters, inputs or signals.
         layout: "denominator" (a gradient has the shape of its variable) or "numerator" (its transpose).
-        names: Names of nodes where the textbook's (z₁, a₁, ŷ, L) are not wanted; named nodes get a line.
+        names: Names of nodes in place of z₁, a₁, ŷ and L; named nodes get a line.
         style: "textbook" (z, a), "row" (S, x and layers from 0, best in numerator layout: row-vector δ) or "sums"
             (x, y and component formulas).
         detail: "answers" (closed forms), "steps", or "every" (no step merged).
-        batch: "matrices" (the examples are rows), or "example": the page of one example, and as its last lines the
-            mean over the batch.
-        evaluate: Runs graphs; with ``draw`` the page ends with its proof.
+        batch: "matrices" (the examples are rows), or "example": the derivation of one example, followed by the mean
+            over the batch.
+        evaluate: Evaluates graphs; with ``draw`` the text ends with the proof.
         draw: Draws random values of a node in a domain.
         known: Values of inputs that need not be given to ``at``.
 

@@ -391,7 +391,7 @@ class Fusion:
         return work <= _MAX_WORK and loads <= (1 if len(readers) > 1 else _MAX_LOADS)
 
     def _is_last(self, node: Node) -> bool:
-        """Return whether no operation of its own group reads the value."""
+        """Return whether no operation of the same group reads the value."""
         return all(self.of[use.reader] is not self.of[node] for use in self.uses[node])
 
     def _cost(self, node: Node, stored: dict[Node, None]) -> tuple[int, int] | None:

@@ -43,9 +43,9 @@ __all__ = ["Task", "exam"]
 def _optimizer_question(kind: str) -> Author:
     """Return the author of a question on three steps of an optimiser with small numbers."""
 
-    def author(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+    def author(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
         del evaluate, draw
-        gradients = [float(chance.choice([-2, -1, 1, 2, 3])) for _ in range(3)]
+        gradients = [float(rng.choice([-2, -1, 1, 2, 3])) for _ in range(3)]
         walk = optimizer_steps(kind, 0.0, gradients)
         _confirm_by_hand(kind, gradients, walk)
         equations = [

@@ -1,4 +1,4 @@
-"""Values of nodes, kept as long as the node lives.
+"""Values of nodes, kept as long as the node exists.
 
 The value of a node never changes: assigning to a tensor gives it a new leaf. So expressions built before keep their
 value, and there is no aliasing.

@@ -1,1 +1,1 @@
-"""The steps of the backward walk as lines of matrix calculus."""
+"""The steps of backpropagation as lines of matrix calculus."""

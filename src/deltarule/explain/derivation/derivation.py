@@ -1,4 +1,4 @@
-"""The derivation of a gradient: the steps of the backward walk, one named signal a line, in matrix calculus."""
+"""The derivation of a gradient: the steps of backpropagation in matrix calculus, one line per named signal."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from deltarule.shapes import Shape
 Layout = Literal["denominator", "numerator"]
 Detail = Literal["answers", "steps", "every"]
 _LONGEST = 4000  # operations of a closed form
-_SHORT = 8  # an unnamed derivative up to this length is written out where it is used
+_SHORT = 8  # derivatives up to this length are substituted instead of named
 
 
 @dataclass(frozen=True)
 class Line:
     """One line: the symbol on the left, its formula, its shape and the reason.
 
-    ``node`` is what the line is about (a signal, or the variable of a derivative), ``value`` the node whose value
-    the line states; ``alias`` the short name (δ₂) that later lines use.
+    ``node`` is the signal, or the variable of the derivative; ``value`` is the node that the formula computes;
+    ``alias`` is the short name (δ₂) that later lines use.
     """
 
     kind: Literal["forward", "backward"]
@@ -62,7 +62,7 @@ class Line:
 
 @dataclass
 class Derived:
-    """What a derivation consists of: lines, in order, and what they were made from."""
+    """The lines of a derivation, in order, with the loss, the variables and the names that they use."""
 
     loss: Node
     loss_name: str
@@ -100,7 +100,7 @@ class Derived:
 
 
 class Deriver:
-    """Walk from the loss back to the wanted variables and write a line for each named quantity."""
+    """Write a line for each named quantity, from the loss back to the requested variables."""
 
     def __init__(
         self,
@@ -340,7 +340,7 @@ class Deriver:
         return name
 
     def _closed_forms(self) -> None:
-        """Write each wanted gradient in terms of forward signals alone, unless that would fill pages."""
+        """Write each requested gradient in terms of forward signals alone, unless it is too long."""
         for node in self.result.wrt:
             gradient = self._gradient(node)
             if _written_size(gradient, self._translator.named) > _LONGEST:

@@ -1,4 +1,4 @@
-"""Why a line holds: the textbook names of the steps that the backward walk took."""
+"""Reasons of lines: the textbook names of the steps of backpropagation."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _PRIORITY = {"quotient rule": 0, "constant factor": 2, "add gate distributes": 3
 
 
 def _priority(rule: str) -> int:
-    """Return the place of a rule among those that explain little: the lower, the more it explains."""
+    """Return the rank of a rule among those that explain little; lower ranks explain more."""
     return _PRIORITY.get(rule, 1)
 
 
@@ -150,7 +150,7 @@ def _below(term: Term) -> Term:
 
 
 class Reasons:
-    """The recorded steps, found by the node that receives."""
+    """The recorded steps of backpropagation, indexed by the node whose gradient they contribute to."""
 
     def __init__(self, walk: Backpropagation, layout: str = "denominator") -> None:
         self._layout = 1 if layout == "numerator" else 0
@@ -177,7 +177,7 @@ class Reasons:
         return list(found.values())
 
     def of(self, node: Node, stops: set[Node], term: Term) -> str:
-        """Return the reason of a line in the words of the textbook; ``term`` is its right side."""
+        """Return the reason of a line as a textbook states it; ``term`` is its right side."""
         steps = self.path(node, stops)
         rules = list(
             dict.fromkeys(_rule(step) for step in steps if step.rule not in _SILENT)

@@ -1,4 +1,4 @@
-"""Which nodes of a forward pass get a name, and which: z₁ for affine results, a₁ for activations, ŷ for the output."""
+"""Names of the nodes of a forward pass: z₁ for affine results, a₁ for activations, ŷ for the output."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def peel(node: Node) -> Node:
 
 @dataclass(frozen=True)
 class Style:
-    """How signals are called: a letter for affine results, one for activations, and the number of the first layer."""
+    """The naming of signals: letters of affine results and of activations, and the number of the first layer."""
 
     affine: str
     activation: str
@@ -136,7 +136,7 @@ def forward_signals(
 
 
 def auxiliary_outputs(loss: Node) -> dict[Node, str]:
-    """Return the probabilities that a loss on logits speaks of (softmax(z) or σ(z)), which are no nodes of it."""
+    """Return the probabilities in the gradient of a loss on logits (softmax(z) or σ(z)), which are not nodes of it."""
     found: dict[Node, str] = {}
     for node in topological([loss]):
         function = node.attributes.get("function") if node.op is Op.CALL else None
@@ -241,7 +241,7 @@ def _kind(
 
 
 def _is_inner_step(node: Node, reading: Sequence[Node]) -> bool:
-    """Whether a node is too small to deserve a line of its own."""
+    """Whether a node is too simple for a separate line."""
     if node.op in {Op.ADD, Op.SUBTRACT, Op.NEGATE} and all(
         r.op in ELEMENTWISE or r.op is Op.SUM for r in reading
     ):
@@ -282,7 +282,7 @@ def intermediates(
     names: Mapping[Node, str],
     readers: Mapping[Node, list[Node]],
 ) -> set[Node]:
-    """Return the signals that a textbook writes inside the next line.
+    """Return the signals that textbooks substitute into the next line.
 
     A multiple of an affine result (QKᵀ/√d), the square of a norm, a transpose of a named matrix; and in a loss that is
     matrix algebra alone, without an activation, every product that is used once (XᵀAXB).
@@ -341,7 +341,7 @@ def _named(
     signals: list[Signal] = []
     output = _output(loss, wrt, chosen, taken, names)
     plain = 0
-    # numbers go to the lines of a textbook first, so that a name means the same whether or not every step is shown
+    # the lines of detail="steps" are numbered first, so that names do not depend on the detail
     for node, kind in sorted(chosen, key=lambda pair: pair[0] in between):
         layer += kind == "affine"
         letter = {"affine": style.affine, "activation": style.activation, "plain": "u"}[

@@ -1,7 +1,7 @@
-"""From the loss of a batch to that of one example: the same graph with the axis of the examples taken away.
+"""From the loss of a batch to that of one example: the same graph without the batch axis.
 
 A batch loss is a mean (or a sum) of losses that each read one example, J = 1/N Σᵢ L⁽ⁱ⁾, perhaps with a penalty that
-reads none. What mixes examples, such as batch normalisation in training, has no such form.
+depends on none. Operations that mix examples, such as batch normalisation in training, have no such form.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def one_example(loss: Node, wrt: Sequence[Node]) -> OneExample:
 
 @dataclass
 class _Unbatched:
-    """What became of each node: ``rows`` have lost their first axis, ``summed`` was a sum over the examples."""
+    """Translated nodes: those in ``rows`` have no batch axis, those in ``summed`` are sums over the examples."""
 
     loss: Node
     batched: Sequence[Node]

@@ -35,7 +35,7 @@ from deltarule.render import mathematics as m
 
 
 def confirm(where: str, by_hand: float, by_library: float) -> None:
-    """Raise GraphError unless a number by hand is that of the library."""
+    """Raise GraphError unless a number from the closed form equals that of the library."""
     if not abs(by_hand - by_library) <= 1e-9 * max(
         1.0, abs(by_hand)
     ):  # NaN confirms nothing
@@ -59,9 +59,9 @@ def _number(graph: Node, evaluate: Evaluate) -> float:
 # ---------------------------------------------------------------- shapes and counts
 
 
-def dense_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def dense_shapes(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Count the parameters of a dense network."""
-    sizes = [chance.choice([3, 4, 5, 8, 10]) for _ in range(chance.choice([3, 4]))]
+    sizes = [rng.choice([3, 4, 5, 8, 10]) for _ in range(rng.choice([3, 4]))]
     items, total = [], 0
     for i, (inner, outer) in enumerate(itertools.pairwise(sizes), start=1):
         graph = build.matmul(
@@ -98,11 +98,11 @@ def dense_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Quest
 
 
 def convolutional_shapes(
-    chance: random.Random, evaluate: Evaluate, draw: Draw
+    rng: random.Random, evaluate: Evaluate, draw: Draw
 ) -> Question:
     """Follow the shapes through convolution, pooling and flattening."""
-    size, channels = chance.choice([28, 32, 64]), chance.choice([1, 3])
-    kernel, filters = chance.choice([3, 5]), chance.choice([8, 16])
+    size, channels = rng.choice([28, 32, 64]), rng.choice([1, 3])
+    kernel, filters = rng.choice([3, 5]), rng.choice([8, 16])
     x = build.input_node("x", (1, size, size, channels))
     z = build.convolve(
         x,
@@ -148,15 +148,15 @@ def _size_item(asked: str, sizes: tuple[int, int, int], hint: str) -> Item:
     return Item(words(asked), shown, hint, response=response)
 
 
-def output_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def output_size(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Compute output sizes of convolutions."""
     items = []
     for _ in range(4):
         n, f, p, s = (
-            chance.choice([7, 12, 27, 32]),
-            chance.choice([2, 3, 5]),
-            chance.choice([0, 1, 2]),
-            chance.choice([1, 2, 3]),
+            rng.choice([7, 12, 27, 32]),
+            rng.choice([2, 3, 5]),
+            rng.choice([0, 1, 2]),
+            rng.choice([1, 2, 3]),
         )
         by_hand = (n + 2 * p - f) // s + 1
         confirm("output size", by_hand, shapes.window_count(n + 2 * p, f, s))
@@ -175,15 +175,15 @@ def output_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Questi
     )
 
 
-def transposed_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def transposed_size(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Compute output sizes of transposed convolutions."""
     items = []
     for _ in range(3):
         n, f, p, s = (
-            chance.choice([2, 3, 4, 5]),
-            chance.choice([2, 3, 4]),
-            chance.choice([0, 1]),
-            chance.choice([1, 2]),
+            rng.choice([2, 3, 4, 5]),
+            rng.choice([2, 3, 4]),
+            rng.choice([0, 1]),
+            rng.choice([1, 2]),
         )
         by_hand = s * (n - 1) + f - 2 * p
         if by_hand < 1:
@@ -204,12 +204,10 @@ def transposed_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Qu
     )
 
 
-def correlate_by_hand(
-    chance: random.Random, evaluate: Evaluate, draw: Draw
-) -> Question:
+def correlate_by_hand(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Correlate and convolve a small image with a small kernel."""
-    image = [[chance.randint(0, 4) for _ in range(3)] for _ in range(3)]
-    kernel = [[chance.randint(-2, 2) for _ in range(2)] for _ in range(2)]
+    image = [[rng.randint(0, 4) for _ in range(3)] for _ in range(3)]
+    kernel = [[rng.randint(-2, 2) for _ in range(2)] for _ in range(2)]
     flipped = [row[::-1] for row in kernel[::-1]]
     results = []
     for k in (kernel, flipped):
@@ -246,10 +244,10 @@ def correlate_by_hand(
 # ---------------------------------------------------------------- statistics, probability
 
 
-def _batch(chance: random.Random) -> tuple[list[int], int]:
+def _batch(rng: random.Random) -> tuple[list[int], int]:
     """Draw four whole numbers with a whole mean and a whole standard deviation above 1."""
     while True:
-        batch = [chance.randint(-4, 9) for _ in range(4)]
+        batch = [rng.randint(-4, 9) for _ in range(4)]
         mean = Fraction(sum(batch), 4)
         variance = sum(((x - mean) ** 2 for x in batch), Fraction(0)) / 4
         if mean.denominator == variance.denominator == 1:
@@ -258,12 +256,10 @@ def _batch(chance: random.Random) -> tuple[list[int], int]:
                 return batch, root
 
 
-def normalise_by_hand(
-    chance: random.Random, evaluate: Evaluate, draw: Draw
-) -> Question:
+def normalise_by_hand(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Normalise one feature of a batch."""
-    batch, deviation = _batch(chance)
-    gamma, beta = chance.choice([2, 3]), chance.choice([-1, 1])
+    batch, deviation = _batch(rng)
+    gamma, beta = rng.choice([2, 3]), rng.choice([-1, 1])
     mean = Fraction(sum(batch), len(batch))
     outputs = [gamma * (x - mean) / deviation + beta for x in batch]
     graph = functions.normalize(
@@ -298,15 +294,15 @@ def normalise_by_hand(
     )
 
 
-def divergence(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def divergence(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Compute KL divergences between Gaussians."""
     items: list[Item] = []
     while len(items) < 3:
         a, s, b, t = (
-            chance.randint(-2, 2),
-            chance.choice([1, 2]),
-            chance.randint(-2, 2),
-            chance.choice([1, 2, 3]),
+            rng.randint(-2, 2),
+            rng.choice([1, 2]),
+            rng.randint(-2, 2),
+            rng.choice([1, 2, 3]),
         )
         if a == b:  # equal means hide the term of the means
             continue
@@ -339,10 +335,10 @@ def _integral(a: float, s: float, b: float, t: float) -> float:
     return total
 
 
-def evidence_bound(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def evidence_bound(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Compute evidence, bound and gap of a two-valued latent variable."""
-    likelihood = [chance.choice([0.9, 0.8, 0.7]), chance.choice([0.1, 0.2, 0.3])]
-    q = [chance.choice([0.5, 0.6, 0.7]), 0.0]
+    likelihood = [rng.choice([0.9, 0.8, 0.7]), rng.choice([0.1, 0.2, 0.3])]
+    q = [rng.choice([0.5, 0.6, 0.7]), 0.0]
     q[1] = round(1 - q[0], 10)
     evidence = 0.5 * sum(likelihood)
     posterior = [0.5 * p / evidence for p in likelihood]
@@ -365,10 +361,10 @@ def evidence_bound(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Que
     return Question(text, (), items, "ln p(x) = ELBO + KL(q ‖ p(z|x))")
 
 
-def initial_variance(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def initial_variance(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Compute variances of initial weights."""
-    inner = chance.choice([64, 100, 128, 144, 196, 256, 400, 512, 784, 1024])
-    outer = chance.choice([10, 16, 20, 32, 50, 64, 100])
+    inner = rng.choice([64, 100, 128, 144, 196, 256, 400, 512, 784, 1024])
+    outer = rng.choice([10, 16, 20, 32, 50, 64, 100])
     rows = [
         ("Xavier, average of both", 2 / (inner + outer), "2/(n_in + n_out)"),
         ("Xavier, fan-in", 1 / inner, "1/n_in"),

@@ -279,19 +279,19 @@ WHYS: tuple[Why, ...] = (
 )
 
 
-def true_or_false(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def true_or_false(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Ask whether statements are true, one of each area."""
     del evaluate, draw
-    chosen = [chance.choice(statements) for statements in STATEMENTS.values()]
-    chance.shuffle(chosen)
+    chosen = [rng.choice(statements) for statements in STATEMENTS.values()]
+    rng.shuffle(chosen)
     text = "Are these statements true or false?"
     return Question(text, (), tuple(map(_statement_item, chosen)), _CHECKED)
 
 
-def reasons(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def reasons(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Ask for the reasons of two facts."""
     del evaluate, draw
-    items = tuple(map(_why_item, chance.sample(WHYS, 2)))
+    items = tuple(map(_why_item, rng.sample(WHYS, 2)))
     return Question("Give the reasons in two or three sentences.", (), items, _CHECKED)
 
 

@@ -265,9 +265,9 @@ def exam(
     chosen = [authors[i % len(authors)] for i in range(count)]
     written, keys = [], set[tuple[str, ...]]()
     for variant in range(variants):
-        chance = random.Random(f"{topic} {seed} {variant}")
+        rng = random.Random(f"{topic} {seed} {variant}")
         for _ in range(_REDRAWS):
-            sheet = tuple(author(chance, evaluate, draw) for author in chosen)
+            sheet = tuple(author(rng, evaluate, draw) for author in chosen)
             key = _key(sheet)
             if key not in keys:
                 break

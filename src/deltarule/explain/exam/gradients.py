@@ -123,12 +123,12 @@ def numeric_question(
     network: Network,
     derivation: Derivation,
     summary: str,
-    chance: random.Random,
+    rng: random.Random,
     evaluate: Evaluate,
 ) -> Question:
     """Ask for the gradients at drawn numbers."""
     lines = _asked(derivation)
-    numbers, found = _draw_readable(network, derivation, lines, chance, evaluate)
+    numbers, found = _draw_readable(network, derivation, lines, rng, evaluate)
     given = [equation(name(key), _shown(part)) for key, part in numbers.items()]
     loss = derivation.derived.loss_name
     items = [
@@ -177,7 +177,7 @@ def _draw_readable(
     network: Network,
     derivation: Derivation,
     lines: Sequence[Line],
-    chance: random.Random,
+    rng: random.Random,
     evaluate: Evaluate,
 ) -> tuple[dict[str, Any], list[Any]]:
     """Draw numbers until every gradient asked for is finite, not saturated, and readable by hand."""
@@ -188,7 +188,7 @@ def _draw_readable(
     twins = in_float64(roots, leaves)
     for attempt in range(_DRAWS):
         numbers = {
-            s.name: _drawn(s.node, where.get(s.node), network, chance, attempt)
+            s.name: _drawn(s.node, where.get(s.node), network, rng, attempt)
             for s in inputs
         }
         values = {leaves[s.node]: numbers[s.name] for s in inputs if s.node in leaves}
@@ -252,7 +252,7 @@ def _drawn(
     node: Node,
     domain: Domain | None,
     network: Network,
-    chance: random.Random,
+    rng: random.Random,
     attempt: int,
 ) -> Any:
     """Draw the entries of an input: small numbers in the domain that the loss demands."""
@@ -263,9 +263,9 @@ def _drawn(
     kind = "real" if domain is None else domain.kind
     shape = node.shape
     if kind == "distribution":
-        return _one_hot(shape, chance)
+        return _one_hot(shape, rng)
     if kind == "definite":
-        return _definite(shape[-1], chance)
+        return _definite(shape[-1], rng)
     choices = next(
         (c for key, c in network.choices.items() if canonical(key) == label), None
     )
@@ -275,7 +275,7 @@ def _drawn(
         choices = _CHOICES.get(kind) or (_REAL if attempt < _COARSE else _SMALL)
         if kind == "real" and not shape:
             choices = (0.5, 2, 3)
-    return _array(shape, choices, chance)
+    return _array(shape, choices, rng)
 
 
 _REAL: tuple[float, ...] = (-2, -1, 1, 2, 3)
@@ -287,24 +287,22 @@ _CHOICES: dict[str, tuple[float, ...]] = {
 }
 
 
-def _array(
-    shape: tuple[Any, ...], choices: Sequence[float], chance: random.Random
-) -> Any:
+def _array(shape: tuple[Any, ...], choices: Sequence[float], rng: random.Random) -> Any:
     if not shape:
-        return chance.choice(choices)
-    return [_array(shape[1:], choices, chance) for _ in range(int(shape[0]))]
+        return rng.choice(choices)
+    return [_array(shape[1:], choices, rng) for _ in range(int(shape[0]))]
 
 
-def _one_hot(shape: tuple[Any, ...], chance: random.Random) -> Any:
+def _one_hot(shape: tuple[Any, ...], rng: random.Random) -> Any:
     if len(shape) > 1:
-        return [_one_hot(shape[1:], chance) for _ in range(int(shape[0]))]
-    label = chance.randrange(int(shape[0]))
+        return [_one_hot(shape[1:], rng) for _ in range(int(shape[0]))]
+    label = rng.randrange(int(shape[0]))
     return [int(i == label) for i in range(int(shape[0]))]
 
 
-def _definite(size: int, chance: random.Random) -> list[list[int]]:
+def _definite(size: int, rng: random.Random) -> list[list[int]]:
     """Return a positive definite matrix of small whole numbers: A + nI with a symmetric A of 0 and 1."""
-    upper = {(i, j): chance.choice((0, 1)) for i in range(size) for j in range(i, size)}
+    upper = {(i, j): rng.choice((0, 1)) for i in range(size) for j in range(i, size)}
     return [
         [upper[min(i, j), max(i, j)] + size * (i == j) for j in range(size)]
         for i in range(size)

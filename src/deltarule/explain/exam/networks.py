@@ -192,8 +192,8 @@ def _proved_member(
 
 
 def _derivation_question(family: Family) -> Callable[..., Question]:
-    def author(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-        activation = chance.choice(family.symbolic)
+    def author(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+        activation = rng.choice(family.symbolic)
         member = _proved_member(family, activation, evaluate, draw)
         return gradients.derivation_question(*member)
 
@@ -201,10 +201,10 @@ def _derivation_question(family: Family) -> Callable[..., Question]:
 
 
 def _numeric_question(family: Family) -> Callable[..., Question]:
-    def author(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-        activation = chance.choice(family.numeric)
+    def author(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+        activation = rng.choice(family.numeric)
         member = _proved_member(family, activation, evaluate, draw)
-        return gradients.numeric_question(*member, chance, evaluate)
+        return gradients.numeric_question(*member, rng, evaluate)
 
     return author
 

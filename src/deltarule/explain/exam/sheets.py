@@ -141,7 +141,7 @@ class Sheet:
     # ---------------------------------------------------------------- HTML
 
     def html(self) -> str:
-        """Return the sheet as a block of a page; on paper each begins a page of its own."""
+        """Return the sheet as a block of a page; in print each begins a new page."""
         title = f"Variant {self.variant}" + (" — KEY" if self.answers else "")
         parts = ['<section class="exam">', Heading(title).html()]
         if not self.answers:
@@ -196,7 +196,7 @@ class Sheet:
 
 
 def document(sheets: Sequence[Sheet], standalone: bool) -> str:
-    """Return sheets as LaTeX, each on a page of its own; with ``standalone`` as a whole document."""
+    """Return sheets as LaTeX, each on a new page; with ``standalone`` as a whole document."""
     body = "\n\\newpage\n".join(sheet.latex() for sheet in sheets)
     return latex.document(body, _PREAMBLE) if standalone else body
 

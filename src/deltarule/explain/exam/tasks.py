@@ -1,4 +1,4 @@
-"""Tasks of a teacher: questions on a network of one's own, and alternatives between which variants choose."""
+"""Questions on user-defined networks, with alternatives of which each variant draws one."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def author(
         network = alternatives[index].network()
         return network, *gradients.proved(network, evaluate, draw)
 
-    def write(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-        index = chance.randrange(len(alternatives))
+    def write(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+        index = rng.randrange(len(alternatives))
         task = alternatives[index]
         known = proved(index, evaluate, draw)
         if task.ask == "numbers":
-            question = gradients.numeric_question(*known, chance, evaluate)
+            question = gradients.numeric_question(*known, rng, evaluate)
         elif task.ask == "derivation":
             question = gradients.derivation_question(*known)
         else:

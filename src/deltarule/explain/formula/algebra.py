@@ -1,4 +1,4 @@
-"""Constructors of terms that simplify as a person would.
+"""Constructors of terms that simplify.
 
 Like terms are collected, powers cancelled, transposes pushed inwards, numbers moved to the front, outer products
 and diagonal matrices recognised.
@@ -67,7 +67,7 @@ _ONE = Fraction(1)
 
 
 def _key(term: Term) -> Term:
-    """Return what is equal for terms that differ only in the order of factors."""
+    """Return a key that is equal for terms that differ only in the order of factors."""
     if isinstance(term, Product):
         return Product(
             term.coefficient, tuple(sorted(term.factors, key=repr)), term.shape
@@ -79,7 +79,13 @@ def _key(term: Term) -> Term:
 
 
 def add(*terms: Term) -> Term:
-    """Return the sum, like terms collected, a positive term first if there is one."""
+    """Return the sum, like terms collected, a positive term first if there is one.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, y = Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1))
+    >>> term_text(add(x, negate(y), x))
+    '2x − y'
+    """
     shape = common_shape([term.shape for term in terms])
     collected: dict[Term, tuple[Coefficient, Term]] = {}
     flat = [part for term in terms for part in _summands(term)]
@@ -160,7 +166,13 @@ def _join(first: Term, second: Term) -> Term | None:
 
 
 def scale(coefficient: Coefficient, term: Term) -> Term:
-    """Return coefficient · term."""
+    """Return coefficient · term.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x = Symbol.of("x", (3, 1))
+    >>> term_text(scale(Fraction(1, 2), scale(6, x)))
+    '3x'
+    """
     if coefficient == 1:
         return term
     if coefficient == 0:
@@ -186,17 +198,35 @@ def common_factor(left: Term, right: Term) -> Term | None:
 
 
 def negate(term: Term) -> Term:
-    """Return −term."""
+    """Return −term.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, y = Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1))
+    >>> term_text(negate(subtract(x, y)))
+    'y − x'
+    """
     return scale(Fraction(-1), term)
 
 
 def subtract(left: Term, right: Term) -> Term:
-    """Return left − right."""
+    """Return left − right.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, y = Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1))
+    >>> term_text(subtract(add(x, y), y)), term_text(subtract(x, y))
+    ('x', 'x − y')
+    """
     return add(left, negate(right))
 
 
 def multiply(*terms: Term) -> Term:
-    """Return the element-wise product, powers of one factor collected, fractions cancelled."""
+    """Return the element-wise product, powers of one factor collected, fractions cancelled.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, y = Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1))
+    >>> term_text(multiply(x, y, x))
+    'x² ⊙ y'
+    """
     shape = common_shape([term.shape for term in terms])
     coefficient: Coefficient = _ONE
     exponents: dict[Term, Fraction] = {}
@@ -337,7 +367,13 @@ def _distributed(term: Term) -> Term:
 
 
 def expanded(term: Term, limit: int = 24) -> Term:
-    """Multiply out every product of sums, as long as the result stays short."""
+    """Multiply out every product of sums, as long as the result stays short.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, y = Symbol.of("x"), Symbol.of("y")
+    >>> term_text(expanded(power(add(x, y), Fraction(2))))
+    'x² + 2xy + y²'
+    """
     if isinstance(term, Sum):
         return add(*(expanded(part, limit) for part in term.terms))
     if not isinstance(term, Product):
@@ -376,7 +412,13 @@ def _plain_product(left: Term, right: Term) -> Term:
 
 
 def power(term: Term, exponent: Fraction) -> Term:
-    """Return termᵉ, element by element."""
+    """Return termᵉ, element by element.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x = Symbol.of("x", (3, 1))
+    >>> term_text(power(power(x, Fraction(2)), Fraction(3))), term_text(power(x, Fraction(-1, 2)))
+    ('x⁶', '1/√x')
+    """
     if exponent == 1:
         return term
     if exponent == 0:
@@ -402,7 +444,13 @@ def power(term: Term, exponent: Fraction) -> Term:
 
 
 def divide(left: Term, right: Term) -> Term:
-    """Return left / right, element by element; equal coefficients cancel."""
+    """Return left / right, element by element; equal coefficients cancel.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, y = Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1))
+    >>> term_text(divide(multiply(x, y), y)), term_text(divide(scale(2, x), scale(2, y)))
+    ('x', 'x/y')
+    """
     (a, first), (b, second) = factors_of(left), factors_of(right)
     if a == b and not isinstance(a, Fraction):
         left = Product(_ONE, first, left.shape)
@@ -411,7 +459,13 @@ def divide(left: Term, right: Term) -> Term:
 
 
 def transpose(term: Term) -> Term:
-    """Return the transpose, pushed inwards."""
+    """Return the transpose, pushed inwards.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> A, x = Symbol.of("A", (2, 3)), Symbol.of("x", (3, 1))
+    >>> term_text(transpose(matmul(A, x))), transpose(transpose(A)) == A
+    ('xᵀAᵀ', True)
+    """
     if is_number(term.shape):
         return term
     if len(term.shape) != 2:
@@ -452,7 +506,13 @@ def transpose(term: Term) -> Term:
 
 
 def matmul(*terms: Term) -> Term:
-    """Return the matrix product; coefficients and numbers come to the front."""
+    """Return the matrix product; coefficients and numbers come to the front.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> A, x = Symbol.of("A", (2, 3)), Symbol.of("x", (3, 1))
+    >>> term_text(matmul(A, scale(2, x))), matmul(A, x).shape
+    ('2 Ax', (2, 1))
+    """
     outside: list[Term] = []
     chain: list[Term] = []
     for term in terms:
@@ -499,7 +559,13 @@ def matmul(*terms: Term) -> Term:
 
 
 def inverse(term: Term) -> Term:
-    """Return the inverse of a square matrix."""
+    """Return the inverse of a square matrix.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> A, B = Symbol.of("A", (3, 3)), Symbol.of("B", (3, 3))
+    >>> term_text(inverse(matmul(A, B))), term_text(matmul(inverse(A), A, B))
+    ('B⁻¹A⁻¹', 'B')
+    """
     if is_number(term.shape):
         return power(term, Fraction(-1))
     if isinstance(term, Diagonal):
@@ -519,12 +585,17 @@ def inverse(term: Term) -> Term:
 
 
 def is_identity(term: Term) -> bool:
-    """Whether a term is the identity matrix."""
+    """Whether a term is the identity matrix.
+
+    >>> A = Symbol.of("A", (3, 3))
+    >>> is_identity(matmul(inverse(A), A)), is_identity(A)
+    (True, False)
+    """
     return isinstance(term, Diagonal) and is_constant(term.body, 1)
 
 
 def _contracted(chain: list[Term]) -> list[Term]:
-    """Let diagonal matrices meet vectors of ones: diag(v)𝟙 = v, 𝟙ᵀdiag(v) = vᵀ; 𝟙𝟙ᵀ is an array of ones."""
+    """Multiply diagonal matrices by vectors of ones: diag(v)𝟙 = v, 𝟙ᵀdiag(v) = vᵀ; 𝟙𝟙ᵀ is an array of ones."""
     for i in range(len(chain) - 1):
         left, right = chain[i], chain[i + 1]
         if is_constant(left, 1) and is_constant(right, 1) and left.shape[1] == 1:
@@ -549,12 +620,23 @@ def _contracted(chain: list[Term]) -> list[Term]:
 
 
 def diagonal(term: Term) -> Term:
-    """Return diag(v) of a column."""
+    """Return diag(v) of a column.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> term_text(diagonal(Symbol.of("v", (3, 1))))
+    'diag(v)'
+    """
     return Diagonal(term, (term.shape[0], term.shape[0]))
 
 
 def total(term: Term) -> Term:
-    """Return the sum of all entries: uᵀv of a product of two vectors, a sum of those of a sum."""
+    """Return the sum of all entries: uᵀv of a product of two vectors, a sum of those of a sum.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> u, v = Symbol.of("u", (3, 1)), Symbol.of("v", (3, 1))
+    >>> term_text(total(multiply(u, v))), term_text(total(add(u, v)))
+    ('uᵀv', 'Σ (u + v)')
+    """
     if is_number(term.shape):
         return term
     if isinstance(term, Sum):

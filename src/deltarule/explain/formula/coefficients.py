@@ -1,4 +1,4 @@
-"""Coefficients and element-wise shapes: what the constructors of terms are built from."""
+"""Coefficients and element-wise shapes of terms, for their constructors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _LARGE = 1e9  # larger numbers are written with a power of ten
 
 
 def exact(value: float) -> Coefficient:
-    """Return a short fraction that equals the number, else the number."""
+    """Return a short fraction that equals the number, else the number.
+
+    >>> exact(0.25), exact(1e-30)
+    (Fraction(1, 4), 1e-30)
+    """
     if value != value or value in (float("inf"), float("-inf")):
         return value
     short = Fraction(value).limit_denominator(1000)
@@ -22,12 +26,20 @@ def exact(value: float) -> Coefficient:
 
 
 def number(value: Coefficient, shape: Shape = ()) -> Product:
-    """Return a number, or an array filled with it."""
+    """Return a number, or an array filled with it.
+
+    >>> number(Fraction(1, 2), (3, 1)).coefficient
+    Fraction(1, 2)
+    """
     return Product(value, (), shape)
 
 
 def is_constant(term: Term, value: Coefficient | None = None) -> bool:
-    """Whether a term is a number (that number) or an array filled with it."""
+    """Whether a term is a number (that number) or an array filled with it.
+
+    >>> is_constant(number(2)), is_constant(number(2), 1)
+    (True, False)
+    """
     return (
         isinstance(term, Product)
         and not term.factors
@@ -36,7 +48,11 @@ def is_constant(term: Term, value: Coefficient | None = None) -> bool:
 
 
 def common_shape(shapes: Sequence[Shape]) -> Shape:
-    """Return the one shape of an element-wise operation; single entries go with everything."""
+    """Return the one shape of an element-wise operation; single entries go with everything.
+
+    >>> common_shape([(), (3, 1), (3, 1)])
+    (3, 1)
+    """
     result: Shape = ()
     for shape in shapes:
         if is_number(shape):
@@ -69,7 +85,11 @@ def unwrapped(product: Product) -> Term:
 
 
 def lifted(term: Term, shape: Shape) -> Term:
-    """Repeat a single entry to a shape."""
+    """Repeat a single entry to a shape.
+
+    >>> lifted(number(2), (3, 1)).shape
+    (3, 1)
+    """
     if term.shape == shape or not is_number(term.shape):
         return term
     if isinstance(term, Product):

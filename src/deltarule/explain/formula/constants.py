@@ -68,7 +68,12 @@ def root_of(square: Fraction) -> tuple[Fraction, Fraction, Fraction] | None:
 
 
 def is_numeric(term: Term) -> bool:
-    """Whether a term holds no symbol but π."""
+    """Whether a term holds no symbol but π.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> is_numeric(constant(math.pi / 2)), is_numeric(Symbol.of("x"))
+    (True, False)
+    """
     if isinstance(term, Product):
         return all(is_numeric(factor) for factor, _ in term.factors)
     return term is PI
@@ -148,7 +153,12 @@ def with_one_root(
 def root_of_number(
     coefficient: Coefficient, exponent: Fraction, shape: Shape
 ) -> Term | None:
-    """Return √q of a fraction as c·nᵉ with the smallest n."""
+    """Return √q of a fraction as c·nᵉ with the smallest n.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> term_text(root_of_number(Fraction(8), Fraction(1, 2), ()))
+    '2√2'
+    """
     if not isinstance(coefficient, Fraction) or coefficient <= 0:
         return None
     found = root_of(coefficient if exponent > 0 else 1 / coefficient)

@@ -1,4 +1,4 @@
-"""From graphs to terms: one table keyed by primitive, and the textbook's form of some named functions."""
+"""From graphs to terms: one table keyed by primitive, and the textbook form of some named functions."""
 
 from __future__ import annotations
 
@@ -69,7 +69,13 @@ Pattern = Callable[
 
 
 class Translator:
-    """Turn nodes into terms; nodes that have been given a name stay symbols."""
+    """Translate nodes into terms; named nodes become symbols.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> W, x = build.input_node("W", (2, 3)), build.input_node("x", (3,))
+    >>> term_text(Translator().term(build.multiply(build.matmul(W, x), 2)))
+    '2 Wx'
+    """
 
     def __init__(self) -> None:
         self._known: dict[Node, Term] = {}
@@ -78,7 +84,7 @@ class Translator:
         self.patterns: dict[Node, tuple[tuple[Node, ...], Pattern]] = {}
 
     def name(self, node: Node, term: Term) -> None:
-        """From now on print ``node`` as ``term``; the first name given stays."""
+        """Translate ``node`` as ``term`` from now on; the first name of a node is kept."""
         if node not in self.named:
             self.named[node] = term
             self._known = dict(self.named)
@@ -154,7 +160,14 @@ class Translator:
 
 
 def translate(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return the term of a node from those of its operands."""
+    """Return the term of a node from those of its operands.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x = build.input_node("x", (3,))
+    >>> column = Symbol("x", (3, 1), x)
+    >>> term_text(translate(build.add(x, x), (column, column)))
+    '2x'
+    """
     if node.op is Op.CALL and node.attributes["function"] in OPENED:
         return arguments[0]
     if node.op is Op.WHERE and len(arguments) == 1:
@@ -187,7 +200,7 @@ def _labels(node: Node) -> Node | None:
 
 
 def _exception_at_zero(node: Node) -> bool:
-    """Whether a selection only repairs the point where something is 0 (the rule's name tells the convention)."""
+    """Whether a selection only repairs the point where something is 0 (the name of the rule states the convention)."""
     condition = node.sources[0]
     if condition.op is not Op.EQUAL or not condition.sources[0].dtype.is_float:
         return False
@@ -235,7 +248,13 @@ def _is_identity(node: Node) -> bool:
 
 
 def complement(term: Term) -> Term:
-    """Return 1 − 𝟙(…) as the indicator of the opposite."""
+    """Return 1 − 𝟙(…) as the indicator of the opposite.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> z = Symbol.of("z", (3, 1))
+    >>> term_text(complement(Indicator(">", z, number(0, z.shape), z.shape)))
+    '𝟙(z ≤ 0)'
+    """
     if isinstance(term, Indicator):
         return Indicator(COMPLEMENT[term.relation], term.left, term.right, term.shape)
     if isinstance(term, Product) and term.coefficient == 1 and len(term.factors) == 1:
@@ -337,7 +356,7 @@ TEXTBOOK = frozenset(
 
 
 def textbook_form(node: Node, term: Callable[[Node], Term]) -> Term | None:
-    """Return a cross-entropy as the book writes it: of logits, in terms of ŷ = softmax(z) or σ(z)."""
+    """Return a cross-entropy of logits in terms of ŷ = softmax(z) or σ(z), as textbooks do."""
     function = node.attributes.get("function")
     if function in {"binary_cross_entropy", "binary_cross_entropy_of_probabilities"}:
         y = term(node.sources[1])
@@ -403,7 +422,13 @@ def hinge_parts(node: Node) -> tuple[Node, Node]:
 
 
 def log_of(argument: Term, like: Node) -> Term:
-    """Return ln of a term that has the shape of a node."""
+    """Return ln of a term that has the shape of a node.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> p = Symbol.of("p", (3, 1))
+    >>> term_text(log_of(p, p.node))
+    'log p'
+    """
     body, parameter = _logarithm(like.shape, like.dtype)
     return Apply("log", (argument,), matrix_shape(like.shape), body, (parameter,))
 

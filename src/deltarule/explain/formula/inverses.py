@@ -21,7 +21,12 @@ def _body(size: Size) -> tuple[Node, Node]:
 
 
 def inverse_of_atom(term: Term) -> Term:
-    """Return A⁻¹ of a term that has no simpler inverse; that of Aᵀ is (A⁻¹)ᵀ."""
+    """Return A⁻¹ of a term that has no simpler inverse; that of Aᵀ is (A⁻¹)ᵀ.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> term_text(inverse_of_atom(Symbol.of("A", (3, 3))))
+    'A⁻¹'
+    """
     if isinstance(term, Transpose):
         return Transpose(inverse_of_atom(term.body), term.shape)
     if isinstance(term, Apply) and term.name == NAME:
@@ -31,7 +36,12 @@ def inverse_of_atom(term: Term) -> Term:
 
 
 def cancel(left: Term, right: Term) -> bool:
-    """Whether two neighbours of a product are a matrix and its inverse."""
+    """Whether two neighbours of a product are a matrix and its inverse.
+
+    >>> A, B = Symbol.of("A", (3, 3)), Symbol.of("B", (3, 3))
+    >>> cancel(inverse_of_atom(A), A), cancel(inverse_of_atom(A), B)
+    (True, False)
+    """
     return _inverted(left) == right or _inverted(right) == left
 
 
@@ -48,7 +58,13 @@ def _inverted(term: Term) -> Term | None:
 
 
 def is_symmetric(term: Term) -> bool:
-    """Whether a matrix is a symbol known to be symmetric, or the inverse of such a symbol."""
+    """Whether a matrix is a symbol known to be symmetric, or the inverse of such a symbol.
+
+    >>> from dataclasses import replace
+    >>> A = Symbol.of("A", (3, 3))
+    >>> is_symmetric(A), is_symmetric(inverse_of_atom(replace(A, symmetric=True)))
+    (False, True)
+    """
     if isinstance(term, Apply) and term.name == NAME:
         return is_symmetric(term.arguments[0])
     return isinstance(term, Symbol) and term.symmetric

@@ -1,4 +1,4 @@
-"""How functions are written: σ(z), ReLU(z), ‖x‖, W ⋆ X … one table keyed by function or primitive."""
+"""Notation of functions: σ(z), ReLU(z), ‖x‖, W ⋆ X …; a table by function or primitive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that a person recognises as a whole: one-hot labels, the winner of a maximum, f′(z), unpooling, σ of a batch.
+"""Subgraphs that are printed as one function: one-hot labels, the winner of a maximum, f′(z), unpooling, σ of a batch.
 
 Equal expressions are one node, so a part of a graph is recognised by building it again.
 """
@@ -34,7 +34,7 @@ class Recognised:
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """A quantity that the backward pass of a function speaks of, worth a line of the forward pass."""
+    """A quantity in the gradient of a function, which gets a line in the forward pass."""
 
     node: Node
     name: str
@@ -50,7 +50,7 @@ def as_function(name: str, node: Node, operands: Sequence[Node]) -> Recognised:
 
 
 def recognised(order: Sequence[Node], walk: Backpropagation) -> Iterator[Recognised]:
-    """Yield what is recognised in a forward graph and its backward walk."""
+    """Yield the recognised subgraphs of a forward graph and its backpropagation."""
     for node in order:
         function = node.attributes.get("function") if node.op is Op.CALL else None
         if function in {"cross_entropy_of_labels", "multiclass_hinge"}:

@@ -1,6 +1,6 @@
 """Simplification of a finished formula: rewritings of the same value, of which the shortest is kept.
 
-Sums are multiplied out so that like terms meet, then factored again: common denominators, common factors at the ends
+Sums are expanded to collect like terms, then factored again: common denominators, common factors at the ends
 of matrix products, transposes of sums. The rules are those of (AB)ᵀ = BᵀAᵀ, A(B + C) = AB + AC and scalars that
 commute.
 """
@@ -51,6 +51,13 @@ def simplified(term: Term, longest: int = _LONGEST) -> Term:
     """Return the shortest form of a term that the rewritings find; the term itself if none is shorter.
 
     A term longer than ``longest`` is returned as it is.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, y, s = Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1)), Symbol.of("s")
+    >>> one_over = power(s, Fraction(-1))
+    >>> term_text(simplified(add(multiply(x, one_over), multiply(y, one_over))))
+    '(x + y)/s'
     """
     if cost(term) > longest:
         return term
@@ -106,7 +113,14 @@ def _oriented(term: Term) -> Term:
 
 
 def spread(term: Term) -> Term:
-    """Multiply all products of sums out and collect like terms."""
+    """Multiply all products of sums out and collect like terms.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> A, x, y = Symbol.of("A", (3, 3)), Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1))
+    >>> term_text(spread(matmul(A, add(x, y))))
+    'Ax + Ay'
+    """
     return mapped(term, _spread)
 
 
@@ -178,7 +192,15 @@ def _transposes(term: Term) -> int:
 
 
 def factored(term: Term) -> Term:
-    """Take common factors out of a sum where that makes it shorter."""
+    """Take common factors out of a sum where that makes it shorter.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, y, s = Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1)), Symbol.of("s")
+    >>> one_over = power(s, Fraction(-1))
+    >>> term_text(factored(add(multiply(x, one_over), multiply(y, one_over))))
+    '(x + y)/s'
+    """
     if not isinstance(term, Sum):
         return term
     best: Term = term

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.shapes import Shape
 
@@ -19,12 +20,26 @@ Coefficient = Fraction | float
 
 @dataclass(frozen=True)
 class Symbol:
-    """A named quantity: an input, a signal of the network, or a derivative that a line has named."""
+    """A named quantity: an input, a signal of the network, or a derivative that a line has named.
+
+    >>> W, X = Symbol.of("W", (2, 3)), Symbol.of("X", (2, 3))
+    >>> W.shape, W == X
+    ((2, 3), False)
+    """
 
     name: str  # plain spelling: "W_1", "y_hat", "delta_2"
     shape: Shape
     node: Node  # the node that it stands for
     symmetric: bool = field(default=False, compare=False)  # equals its transpose
+
+    @classmethod
+    def of(cls, name: str, shape: Shape = ()) -> Symbol:
+        """Return the symbol of a new float32 input.
+
+        >>> Symbol.of("W", (2, 3)).node
+        <input W (2, 3) float32>
+        """
+        return cls(name, shape, build.input_node(name, shape))
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,11 @@ class Product:
     """coefficient · ∏ factorᵉ, element by element; numbers among the factors scale the rest.
 
     Without factors it is a number, or an array filled with one number.
+
+    >>> x = Symbol.of("x", (3, 1))
+    >>> half_square = Product(Fraction(1, 2), ((x, Fraction(2)),), x.shape)
+    >>> cost(half_square), children(half_square) == (x,)
+    (5, True)
     """
 
     coefficient: Coefficient
@@ -41,7 +61,12 @@ class Product:
 
 @dataclass(frozen=True)
 class Sum:
-    """Σ of terms of one shape."""
+    """Σ of terms of one shape.
+
+    >>> x, y = Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1))
+    >>> [part.name for part in symbols(Sum((x, y), x.shape))]
+    ['x', 'y']
+    """
 
     terms: tuple[Term, ...]
     shape: Shape
@@ -49,7 +74,12 @@ class Sum:
 
 @dataclass(frozen=True)
 class Matmul:
-    """A chain of matrix products."""
+    """A chain of matrix products.
+
+    >>> A, x = Symbol.of("A", (2, 3)), Symbol.of("x", (3, 1))
+    >>> Matmul((A, x), (2, 1)).shape
+    (2, 1)
+    """
 
     factors: tuple[Term, ...]
     shape: Shape
@@ -57,7 +87,12 @@ class Matmul:
 
 @dataclass(frozen=True)
 class Transpose:
-    """The transpose of a term that has no simpler one."""
+    """The transpose of a term that has no simpler one.
+
+    >>> A = Symbol.of("A", (2, 3))
+    >>> Transpose(A, (3, 2)).body.name
+    'A'
+    """
 
     body: Term
     shape: Shape
@@ -65,7 +100,12 @@ class Transpose:
 
 @dataclass(frozen=True)
 class Diagonal:
-    """The square matrix with a vector on its diagonal."""
+    """The square matrix with a vector on its diagonal.
+
+    >>> v = Symbol.of("v", (3, 1))
+    >>> Diagonal(v, (3, 3)).shape
+    (3, 3)
+    """
 
     body: Term
     shape: Shape
@@ -73,7 +113,12 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Total:
-    """Σ over all entries."""
+    """Σ over all entries.
+
+    >>> X = Symbol.of("X", (2, 3))
+    >>> is_number(Total(X, ()).shape)
+    True
+    """
 
     body: Term
     shape: Shape
@@ -81,7 +126,13 @@ class Total:
 
 @dataclass(frozen=True)
 class Indicator:
-    """1 where a relation holds, 0 elsewhere."""
+    """1 where a relation holds, 0 elsewhere.
+
+    >>> z = Symbol.of("z", (3, 1))
+    >>> zero = Product(Fraction(0), (), z.shape)
+    >>> COMPLEMENT[Indicator(">", z, zero, z.shape).relation]
+    '≤'
+    """
 
     relation: str  # one of < ≤ > ≥ = ≠
     left: Term
@@ -91,7 +142,13 @@ class Indicator:
 
 @dataclass(frozen=True)
 class Apply:
-    """A function of terms: ``body`` is its graph in terms of ``parameters``."""
+    """A function of terms: ``body`` is its graph in terms of ``parameters``.
+
+    >>> z = Symbol.of("z", (3, 1))
+    >>> sigmoid = Apply("sigmoid", (z,), z.shape, build.exp(z.node), (z.node,))
+    >>> sigmoid.name, children(sigmoid) == (z,)
+    ('sigmoid', True)
+    """
 
     name: str
     arguments: tuple[Term, ...]
@@ -108,7 +165,7 @@ MIRROR = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"
 
 
 def matrix_shape(shape: Shape) -> Shape:
-    """Return the shape of an array as mathematics sees it: a vector is a column.
+    """Return the shape of an array in matrix calculus: a vector is a column.
 
     >>> matrix_shape((3,)), matrix_shape(()), matrix_shape((2, 3))
     ((3, 1), (), (2, 3))
@@ -117,12 +174,21 @@ def matrix_shape(shape: Shape) -> Shape:
 
 
 def is_number(shape: Shape) -> bool:
-    """Whether a shape holds a single entry."""
+    """Whether a shape holds a single entry.
+
+    >>> is_number(()), is_number((1, 1)), is_number((2, 1))
+    (True, True, False)
+    """
     return all(size == 1 for size in shape)
 
 
 def children(term: Term) -> tuple[Term, ...]:
-    """Return the parts of a term."""
+    """Return the parts of a term.
+
+    >>> A, x = Symbol.of("A", (2, 3)), Symbol.of("x", (3, 1))
+    >>> [part.name for part in children(Matmul((A, x), (2, 1)))]
+    ['A', 'x']
+    """
     if isinstance(term, Product):
         return tuple(factor for factor, _ in term.factors)
     if isinstance(term, Sum):
@@ -137,7 +203,12 @@ def children(term: Term) -> tuple[Term, ...]:
 
 
 def renamed(term: Term, names: Mapping[Symbol, Symbol]) -> Term:
-    """Return a term with symbols put in the place of others of the same shape."""
+    """Return a term with symbols put in the place of others of the same shape.
+
+    >>> A, B = Symbol.of("A", (3, 3)), Symbol.of("B", (3, 3))
+    >>> renamed(Transpose(A, (3, 3)), {A: B}).body.name
+    'B'
+    """
     return mapped(
         term,
         lambda part: names.get(part, part) if isinstance(part, Symbol) else part,
@@ -145,7 +216,15 @@ def renamed(term: Term, names: Mapping[Symbol, Symbol]) -> Term:
 
 
 def mapped(term: Term, change: Callable[[Term], Term]) -> Term:
-    """Return a term with every part, innermost first, replaced by what ``change`` makes of it."""
+    """Return a term with every part, innermost first, replaced by what ``change`` makes of it.
+
+    >>> A = Symbol.of("A", (3, 3))
+    >>> without_transposes = mapped(
+    ...     Sum((A, Transpose(A, (3, 3))), (3, 3)), lambda part: part.body if isinstance(part, Transpose) else part
+    ... )
+    >>> without_transposes == Sum((A, A), (3, 3))
+    True
+    """
 
     def inner(part: Term) -> Term:
         return mapped(part, change)
@@ -167,7 +246,12 @@ def mapped(term: Term, change: Callable[[Term], Term]) -> Term:
 
 
 def symbols(term: Term) -> list[Symbol]:
-    """Return the symbols of a term, each once, in order of appearance."""
+    """Return the symbols of a term, each once, in order of appearance.
+
+    >>> A, x = Symbol.of("A", (3, 3)), Symbol.of("x", (3, 1))
+    >>> [symbol.name for symbol in symbols(Matmul((Transpose(x, (1, 3)), A, x), ()))]
+    ['x', 'A']
+    """
     found: dict[Symbol, None] = {}
     stack = [term]
     while stack:
@@ -179,7 +263,12 @@ def symbols(term: Term) -> list[Symbol]:
 
 
 def cost(term: Term) -> int:
-    """Return how long a term is to read."""
+    """Return a measure of the length of a term when it is printed.
+
+    >>> A, x = Symbol.of("A", (3, 3)), Symbol.of("x", (3, 1))
+    >>> cost(A), cost(Matmul((A, x), (3, 1))), cost(Sum((x, x), (3, 1)))
+    (2, 5, 5)
+    """
     if isinstance(term, Symbol):
         return 2
     if isinstance(term, Product):

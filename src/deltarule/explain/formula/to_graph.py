@@ -40,20 +40,37 @@ _RELATIONS: Mapping[str, Callable[[Node, Node], Node]] = {
 def lower(
     term: Term, dtype: DType, values: Mapping[Symbol, Node] | None = None
 ) -> Node:
-    """Return the graph of a term; its shape is the term's. ``values`` replaces symbols by other nodes."""
+    """Return the graph of a term; its shape is the term's. ``values`` replaces symbols by other nodes.
+
+    >>> from deltarule import dtypes
+    >>> from deltarule.explain.formula.algebra import matmul
+    >>> A, x = Symbol.of("A", (2, 3)), Symbol.of("x", (3, 1))
+    >>> lower(matmul(A, x), dtypes.FLOAT32)
+    <matmul (2, 1) float32>
+    """
     return _Lowering(dtype, values or {}).node(term)
 
 
 def lower_to(
     term: Term, like: Node, values: Mapping[Symbol, Node] | None = None
 ) -> Node:
-    """Return the graph of a term in the shape and type of a node that it describes."""
+    """Return the graph of a term in the shape and type of a node that it describes.
+
+    >>> v = Symbol("v", (3, 1), build.input_node("v", (3,)))
+    >>> lower_to(v, v.node).shape
+    (3,)
+    """
     kind = like.dtype if like.dtype.is_float else dtypes.FLOAT64
     return fitted(lower(term, kind, values), like.shape, like.dtype)
 
 
 def fitted(node: Node, shape: Shape, dtype: DType) -> Node:
-    """Give a matrix the shape of the array that it stands for."""
+    """Give a matrix the shape of the array that it stands for.
+
+    >>> from deltarule import dtypes
+    >>> fitted(build.input_node("column", (3, 1)), (3,), dtypes.FLOAT64)
+    <cast (3) float64>
+    """
     if is_number(node.shape) and not is_number(shape):
         node = build.broadcast_to(build.reshape(node, ()), shape)
     return build.cast(build.reshape(node, shape), dtype)
@@ -162,7 +179,12 @@ def _raised(node: Node, exponent: Fraction) -> Node:
 
 
 def difference(left: Node, right: Node) -> Node:
-    """Return max |left − right| / max(1, |left|, |right|) as a scalar graph."""
+    """Return max |left − right| / max(1, |left|, |right|) as a scalar graph.
+
+    >>> x = build.input_node("x", (3,))
+    >>> difference(x, build.exp(x)).shape
+    ()
+    """
     left, right = (
         build.cast(x, dtypes.FLOAT64) if not x.dtype.is_float else x
         for x in (left, right)

@@ -42,12 +42,29 @@ MINUS = m.Operator("−")
 
 
 def typeset(term: Term) -> Formula:
-    """Return the formula of a term."""
+    """Return the formula of a term.
+
+    >>> m.to_latex(typeset(Symbol.of("W_1", (2, 3))))
+    'W_{1}'
+    """
     return _formula(term)[0]
 
 
+def term_text(term: Term) -> str:
+    """Return the formula of a term as one line of Unicode text.
+
+    >>> term_text(scale(Fraction(1, 2), Symbol.of("W_1", (2, 3))))
+    '½W₁'
+    """
+    return m.to_text(typeset(term))
+
+
 def derivative(loss: str, name: str) -> Formula:
-    """Return ∂L/∂name."""
+    """Return ∂L/∂name.
+
+    >>> m.to_text(derivative("L", "W_1"))
+    '∂L/∂W₁'
+    """
     return m.Fraction(
         m.row(m.Operator("∂"), m.identifier(loss)),
         m.row(m.Operator("∂"), m.identifier(name)),
@@ -56,7 +73,11 @@ def derivative(loss: str, name: str) -> Formula:
 
 
 def symbol(name: str) -> Formula:
-    """Return the formula of a symbol's name; ``dL/da_1`` is a derivative."""
+    """Return the formula of a symbol's name; ``dL/da_1`` is a derivative.
+
+    >>> m.to_text(symbol("y_hat")), m.to_text(symbol("dL/da_1"))
+    ('ŷ', '∂L/∂a₁')
+    """
     if name.endswith("^(i)"):  # of example i
         each = m.Fenced(m.Identifier("i"))
         return m.Scripts(symbol(name[:-4]), upper=each)
@@ -67,13 +88,23 @@ def symbol(name: str) -> Formula:
 
 
 def within(term: Term, loosest: float) -> Formula:
-    """Return the formula of a term, in parentheses if it binds more loosely."""
+    """Return the formula of a term, in parentheses if it binds more loosely.
+
+    >>> from deltarule.explain.formula.algebra import add
+    >>> total = add(Symbol.of("x"), Symbol.of("y"))
+    >>> m.to_text(within(total, SUM)), m.to_text(within(total, PRODUCT))
+    ('x + y', '(x + y)')
+    """
     formula, precedence = _formula(term)
     return formula if precedence >= loosest else m.Fenced(formula)
 
 
 def number_formula(value: Coefficient) -> Formula:
-    """Return a number: whole, fraction or decimal."""
+    """Return a number: whole, fraction or decimal.
+
+    >>> m.to_text(number_formula(Fraction(1, 2))), m.to_text(number_formula(0.1234))
+    ('½', '0.1234')
+    """
     if isinstance(value, Fraction):
         if value.denominator == 1:
             return m.Number(str(value.numerator).replace("-", "−"))

@@ -1,8 +1,8 @@
 """The computational graph of a derivation as SVG: values of the forward pass above the edges, gradients below.
 
-Inputs stand on the left, the loss on the right; each signal is drawn at its depth. An edge that skips columns has a
-lane of its own in each of them, so no edge runs through a box; right of every box there is a straight piece for its
-label, and edges turn only behind it. Without numbers the labels are the names of the signals and their derivatives.
+Inputs are on the left, the loss on the right; each signal is drawn at its depth. An edge that skips columns has a
+separate lane in each of them, so that no edge crosses a box; right of every box there is a straight segment for its
+label, and edges bend only behind it. Without numbers the labels are the names of the signals and their derivatives.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LETTER, _SMALL = 8.0, 6.2  # pixels of a letter of a label, of a formula
 _LONGEST = 24  # letters of a formula in a box
 _INKS = "--formula:#555;--forward:#00573f;--gradient:#b8371b;"
 _LIGHT_INKS = "--formula:#aaa;--forward:#56c6a3;--gradient:#f0937d;"
-# The ink is that of the page around; a file of its own (:root) chooses its ground. See render.svg.document.
+# The text colour is inherited from the page; a stand-alone file (:root) sets its background. See render.svg.document.
 _STYLE = (
     f".dr-graph{{{_INKS}max-width:100%;height:auto}}"
     f"[data-jp-theme-light=false] .dr-graph,.vscode-dark .dr-graph{{{_LIGHT_INKS}}}"
@@ -63,7 +63,7 @@ _Place = tuple[Node, int]  # a box, or the lane of its edges in a later column
 
 
 def svg(derived: Derived, example: Example | None = None) -> str:
-    """Draw the graph; with an example the edges carry its numbers."""
+    """Draw the graph; with an example the edges are labelled with its numbers."""
     boxes, edges = _boxes(derived, example)
     drawing = _Drawing(boxes, edges)
     parts = [
@@ -136,7 +136,7 @@ def _boxes(
 
 
 class _Drawing:
-    """Where boxes and lanes stand, in pixels."""
+    """The positions of boxes and lanes in pixels."""
 
     def __init__(
         self, boxes: Mapping[Node, _Box], edges: list[tuple[Node, Node]]

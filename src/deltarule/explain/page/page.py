@@ -28,9 +28,7 @@ class Entry:
     reason: str
 
 
-Batch = tuple[
-    str, Sequence[Entry]
-]  # the heading and lines that tell of the whole batch
+Batch = tuple[str, Sequence[Entry]]  # the heading and lines of the whole batch
 
 
 def size(shape: Shape) -> str:

@@ -1,4 +1,4 @@
-"""Where random values may lie: what a graph asks of its inputs (a logarithm a positive number, labels a class)."""
+"""Domains of random values, from the operations that read an input: a logarithm needs a positive number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deltarule.graph.walk import inputs, topological, users
 
 @dataclass(frozen=True)
 class Domain:
-    """Where a value may lie.
+    """The set that a value is drawn from.
 
     ``kind``: real, positive, unit (0, 1), distribution (Σ = 1 along the last axis), definite (a positive definite
     matrix), labels (whole numbers below ``size``), truth.

@@ -53,7 +53,7 @@ def log_sum_exp() -> Identity:
 
 
 def nesterov() -> Identity:
-    """Nesterov's look-ahead variable turns the gradient at θ + αv into one at the variable itself."""
+    """With Nesterov's look-ahead variable the gradient at θ + αv is one at the variable itself."""
     theta, v, g, alpha, epsilon = (
         real("theta", 3),
         real("v", 3),

@@ -40,7 +40,7 @@ class IdentityStep:
 @final
 @dataclass(frozen=True)
 class Identity:
-    """A named result: its steps, and the nodes that the names in them stand for.
+    """A named result: its steps, and the nodes of the names in them.
 
     With ``evaluate`` and ``draw`` it is printed with its proof.
     """

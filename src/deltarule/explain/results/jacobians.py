@@ -2,8 +2,8 @@
 
 The pullback of y = f(x) takes g to (∂y/∂x) g in denominator layout. Its term is linear in g; the matrix in front
 of g is the Jacobian: σ′ gives diag(σ(1 − σ)), softmax diag(S) − SSᵀ, Wx gives Wᵀ. The pushforward of a gradient
-takes v to Hv, and gives the Hessian: logistic regression XᵀDX. The derivative of a vector by a matrix has a file of
-its own (``slices.py``).
+takes v to Hv, and gives the Hessian: logistic regression XᵀDX. The derivative of a vector by a matrix is in
+``slices.py``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class MatrixDerivative:
     """A derivative that is a matrix: its left side, its term, and what it maps.
 
     ``applied`` is the graph of (matrix · direction) that the term must reproduce. That product times the vector
-    ``along`` is the slope of ``scalar`` as ``variable`` moves along ``moves``: what central differences can tell.
+    ``along`` is the slope of ``scalar`` as ``variable`` moves along ``moves``, which central differences estimate.
     """
 
     left: m.Formula
@@ -176,7 +176,7 @@ def jacobian(
             "jacobian",
             expected="vectors",
             got=f"{build.describe(y)} by {build.describe(x)}",
-            hint="For a vector by a matrix ask for derive_slices(y, W).",
+            hint="For a vector by a matrix use derive_slices(y, W).",
         )
     _needs(y, x, "jacobian")
     direction = Symbol(
@@ -286,7 +286,7 @@ def name_of(node: Node, known: Mapping[Node, str], usual: str, otherwise: str) -
 def translator_of(
     outputs: Sequence[Node], x: Node, names: Mapping[Node, str], direction: Symbol
 ) -> tuple[Translator, dict[Node, str]]:
-    """Return a translator that knows all names and the direction, and these names."""
+    """Return a translator with the names of all inputs and the direction, and these names."""
     translator, known = Translator(), input_names(outputs[0], [x], names)
     known |= random_names(outputs[0], set(known.values()))
     for node, name in known.items():

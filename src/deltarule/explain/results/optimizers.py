@@ -1,4 +1,4 @@
-"""Optimiser steps with your numbers: the graph that an optimiser builds, as the formulas of the textbook, evaluated.
+"""Optimiser steps with given numbers: the graph that an optimiser builds, as textbook formulas, evaluated.
 
 There are no update rules here. A line is translated from the graph as derivations are, and then is what is evaluated;
 its numbers are compared with those of the graph. θ is the parameter, g the gradient of the step, t its number from 1.
@@ -151,10 +151,18 @@ def steps(
         for slot, wanted in zip(update.slots, expected, strict=True):
             error = largest([error, _difference(values[slot.before], wanted)])
         parameters.append(values[update.parameter.before])
-    return Walk(rule, _told(rule, lines), tuple(updates), tuple(parameters), error)
+    return Walk(
+        rule,
+        _ordered_hyperparameters(rule, lines),
+        tuple(updates),
+        tuple(parameters),
+        error,
+    )
 
 
-def _told(rule: Rule, lines: Sequence[Assignment]) -> dict[str, float]:
+def _ordered_hyperparameters(
+    rule: Rule, lines: Sequence[Assignment]
+) -> dict[str, float]:
     """Return the hyperparameters in the order in which the lines use them, the learning rate first."""
     rates = [name for name in rule.settings if name.startswith("eta")]
     used = [symbol.name for line in lines for symbol in symbols(line.term)]

@@ -1,4 +1,4 @@
-"""Which nodes of an optimiser's step get a line, under which name, and in which order.
+"""Lines of an optimiser's step: which nodes get one, their names and their order.
 
 A line for each next value, for what the rule itself has named, and for what is long and read more than once. Each
 line overwrites its name, so that one which reads the old value comes first; where a line needs the old and the new
@@ -54,7 +54,7 @@ class UpdateGraph:
 
     @property
     def roots(self) -> list[Node]:
-        """What a step computes, in the order in which it is told."""
+        """The results of a step, in the order in which they are shown."""
         point = [] if self.point is None else [self.point]
         return [*point, *(slot.after for slot in self.slots)]
 
@@ -105,7 +105,7 @@ def symbol_of(name: str, node: Node) -> Symbol:
 
 
 def translator_of(update: UpdateGraph, count: Symbol) -> Translator:
-    """Return a translator that knows the inputs of a step by their names; its number from 0 is t − 1."""
+    """Return a translator with the names of the inputs of a step; its number from 0 is t − 1."""
     translator = Translator()
     translator.name(update.step, subtract(count, number(Fraction(1))))
     for node, symbol in given_symbols(update).items():
@@ -188,7 +188,7 @@ def _letter(update: UpdateGraph, node: Node) -> str:
 
 
 def _uses(order: Sequence[Node], roots: Sequence[Node]) -> dict[Node, int]:
-    """Return how often each node is read, where casts and other moves count as those who read them."""
+    """Return how often each node is read, where casts and movement count as their readers."""
     uses = dict.fromkeys(order, 0)
     for root in roots:
         uses[root] += 1
@@ -229,7 +229,7 @@ def scheduled(lines: Sequence[Line]) -> tuple[list[Line], list[Slot]]:
 
 
 def _can_follow(line: Line, pending: Sequence[Line], primed: Sequence[Slot]) -> bool:
-    """Whether a line may be next: what it reads is there, and nobody waits for the value that it overwrites."""
+    """Whether a line may be next: its operands are computed, and no pending line reads the value that it overwrites."""
     others = [other for other in pending if other is not line]
     if any(other.node in line.reads and not other.copies for other in others):
         return False

@@ -128,7 +128,7 @@ class _Order:
 
 
 class _Hats:
-    """Bias-corrected states: m/(1 − β₁ᵗ) is called m̂, on a line of its own."""
+    """Bias-corrected states: m/(1 − β₁ᵗ) is named m̂, on a separate line."""
 
     def __init__(self, states: Sequence[str], names: Names) -> None:
         self._states = states

@@ -98,7 +98,7 @@ class _Bare:
 
 
 class _CannotBeTrackedError(Exception):
-    """An object that may change without being noticed."""
+    """An object whose changes cannot be detected."""
 
 
 class Snapshot:

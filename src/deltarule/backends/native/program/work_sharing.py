@@ -4,7 +4,7 @@ A phase has as many parts as there are threads. A thread claims its own part fir
 unclaimed, and waits at the barrier until all parts are finished. A thread that the operating system has preempted
 therefore delays the others only if it holds a claimed part. The result does not depend on which thread runs a part.
 
-Each part has a cache line of its own, with the number of the last phase in which it was finished and claimed.
+Each part has a separate cache line, with the number of the last phase in which it was finished and claimed.
 """
 
 from __future__ import annotations
