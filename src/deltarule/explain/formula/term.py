@@ -37,7 +37,7 @@ class Symbol:
         """Return the symbol of a new float32 input.
 
         >>> Symbol.of("W", (2, 3)).node
-        <input W (2, 3) float32>
+        <W (2, 3) float32>
         """
         return cls(name, shape, build.input_node(name, shape))
 
