@@ -14,7 +14,15 @@ Array = npt.NDArray[Any]
 
 
 class Executable(Protocol):
-    """A compiled program."""
+    """A compiled program.
+
+    >>> from deltarule.backends.reference import ReferenceBackend
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", (2,))
+    >>> run = ReferenceBackend().compile(Program((x,), (exp(x),)))
+    >>> run(np.zeros(2, "float32"))[0].tolist()
+    [1.0, 1.0]
+    """
 
     def __call__(self, *arrays: Array) -> list[Array]:
         """Return the values of the outputs; they do not share memory with the inputs."""
@@ -25,6 +33,18 @@ class StepRunner(Protocol):
     """A compiled training step that owns its state and runs many steps in one call.
 
     Other threads may read ``steps_done`` (progress) and call ``stop`` (interrupt) during ``run``.
+
+    >>> from deltarule.backends.reference import ReferenceBackend
+    >>> from deltarule.dtypes import INT64
+    >>> from deltarule.graph.build import input_node, subtract, sum_over
+    >>> w, x = input_node("w", ()), input_node("x", (2,))
+    >>> step, seed = input_node("step", (), INT64), input_node("seed", (), INT64)
+    >>> program = StepProgram((w,), (x,), step, seed, (), (subtract(w, sum_over(x)),), ())
+    >>> runner = ReferenceBackend().compile_step(program)
+    >>> runner.load([np.float32(8.0).reshape(())])
+    >>> metrics = runner.run([np.ones(4, np.float32)], np.arange(4), first_step=0, seed=0)
+    >>> runner.steps_done, runner.read()[0].item()
+    (2, 4.0)
     """
 
     @property
@@ -77,7 +97,14 @@ class StepRunner(Protocol):
 
 
 class Backend(Protocol):
-    """A compiler of programs for one kind of device."""
+    """A compiler of programs for one kind of device.
+
+    >>> from deltarule.backends.reference import ReferenceBackend
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", (2,))
+    >>> callable(ReferenceBackend().compile(Program((x,), (exp(x),))))
+    True
+    """
 
     name: str
 

@@ -13,7 +13,20 @@ from deltarule.graph.program import StepProgram
 
 
 class LoopRunner:
-    """A ``StepRunner`` that calls an executable once per step."""
+    """A ``StepRunner`` that calls an executable once per step.
+
+    >>> from deltarule.backends.reference import ReferenceBackend
+    >>> from deltarule.dtypes import INT64
+    >>> from deltarule.graph.build import add, input_node, sum_over
+    >>> w, x = input_node("w", ()), input_node("x", (2,))
+    >>> step, seed = input_node("step", (), INT64), input_node("seed", (), INT64)
+    >>> program = StepProgram((w,), (x,), step, seed, (), (add(w, sum_over(x)),), ())
+    >>> runner = ReferenceBackend().compile_step(program)
+    >>> runner.load([np.float32(0.0).reshape(())])
+    >>> metrics = runner.run([np.arange(4.0, dtype=np.float32)], np.arange(4), first_step=0, seed=0)
+    >>> runner.read()[0].item()
+    6.0
+    """
 
     def __init__(self, program: StepProgram, step: Executable) -> None:
         self._program = program

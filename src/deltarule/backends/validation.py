@@ -39,7 +39,11 @@ def check_error(message: CheckMessage, shown: float) -> DataError:
 
 
 def check_arrays(inputs: Sequence[Node], arrays: Sequence[Array]) -> None:
-    """Raise DataError or ShapeError unless there is one array of the right shape for each input."""
+    """Raise DataError or ShapeError unless there is one array of the right shape for each input.
+
+    >>> from deltarule.graph.build import input_node
+    >>> check_arrays([input_node("x", (2,))], [np.zeros(2, np.float32)])
+    """
     if len(arrays) != len(inputs):
         raise DataError(
             "call", expected=counted(len(inputs), "array"), got=str(len(arrays))
@@ -65,6 +69,11 @@ def check_data(
     Raises:
         ShapeError: a data set does not have the shape of its input, except for the number of rows.
         DataError: a row is out of range.
+
+    >>> from deltarule.graph.build import input_node
+    >>> data = check_data([input_node("x", (4, 2))], [np.zeros((10, 2))], np.arange(4))
+    >>> data[0].dtype.name
+    'float32'
     """
     arrays: list[Array] = []
     last = int(

@@ -38,6 +38,12 @@ class Derivation:
     """The derivation of ∂loss/∂w for each w: as text or typeset, with its proof and the numbers of an example.
 
     ``evaluate`` runs graphs and ``draw`` draws random values (for the proof); both may be given later.
+
+    >>> from deltarule.graph import build
+    >>> W, x = build.input_node("W", (2, 3)), build.input_node("x", (3,))
+    >>> derivation = derive(build.sum_over(build.exp(build.matmul(W, x))), [W])
+    >>> derivation.gradient("W")
+    'e^z₁xᵀ'
     """
 
     def __init__(
@@ -80,6 +86,11 @@ class Derivation:
 
         Raises:
             KeyError: no variable of that name was asked for.
+
+        >>> from deltarule.graph import build
+        >>> A, x = build.input_node("A", (3, 3)), build.input_node("x", (3,))
+        >>> derive(build.matmul(x, build.matmul(A, x)), [x]).gradient("x")
+        '(A + Aᵀ)x'
         """
         wanted = [line for line in self.derived.backward if line.wanted]
         for line in in_layout([*self.derived.closed, *wanted], self.derived.layout):
@@ -146,7 +157,14 @@ class Derivation:
         )
 
     def components(self) -> str:
-        """Return the backward lines in index notation, beside the matrix form: (∂L/∂W₁)ᵢⱼ = (δ₁)ᵢ xⱼ."""
+        """Return the backward lines in index notation, beside the matrix form: (∂L/∂W₁)ᵢⱼ = (δ₁)ᵢ xⱼ.
+
+        >>> from deltarule.graph import build
+        >>> W, x = build.input_node("W", (2, 3)), build.input_node("x", (3,))
+        >>> print(derive(build.sum_over(build.exp(build.matmul(W, x))), [W]).components())
+          1  (∂L/∂z₁)ᵢ = (e^z₁)ᵢ
+          2  (∂L/∂W)ᵢⱼ = (δ₁)ᵢ xⱼ
+        """
         return index_notation.page(self.derived.backward, self.derived.loss_name)
 
     def _conclusion(self) -> str:
@@ -168,7 +186,19 @@ class Derivation:
 
     @checks_flags
     def latex(self, standalone: bool = False) -> str:
-        """Return LaTeX: two ``align*`` environments, or with ``standalone`` a whole document."""
+        r"""Return LaTeX: two ``align*`` environments, or with ``standalone`` a whole document.
+
+        >>> from deltarule.graph import build
+        >>> x = build.input_node("x", (3,))
+        >>> print(derive(build.sum_over(build.exp(x)), [x]).latex())
+        \[ x\in \mathbb{R}^{\mathrm{3}} \]
+        \begin{align*}
+        L &= \sum  e^{x} && 1
+        \end{align*}
+        \begin{align*}
+        \partial L/\partial x &= e^{x} && 3 \quad \text{exp$'$ = exp}
+        \end{align*}
+        """
         return document.latex(
             self.derived,
             self._backward,
@@ -178,13 +208,25 @@ class Derivation:
         )
 
     def html(self) -> str:
-        """Return one HTML page; the formulas are MathML, readable without JavaScript or network."""
+        """Return one HTML page; the formulas are MathML, readable without JavaScript or network.
+
+        >>> from deltarule.graph import build
+        >>> x = build.input_node("x", (3,))
+        >>> derive(build.sum_over(build.exp(x)), [x]).html()[:15]
+        '<!DOCTYPE html>'
+        """
         return document.html(
             self.derived, self._backward, self._conclusion(), self._of_batch()
         )
 
     def graph_svg(self, given: Mapping[Any, Any] | None = None) -> str:
-        """Draw the computational graph; with values, forward numbers stand above the edges and gradients below."""
+        """Draw the computational graph; with values, forward numbers stand above the edges and gradients below.
+
+        >>> from deltarule.graph import build
+        >>> x = build.input_node("x", (3,))
+        >>> derive(build.sum_over(build.exp(x)), [x]).graph_svg()[:4]
+        '<svg'
+        """
         held = {symbol.node for symbol in self.derived.inputs} <= set(self._known)
         return diagram.svg(
             self.derived, self.at(given) if given is not None or held else None
@@ -268,6 +310,17 @@ def derive(
     Raises:
         ArgumentError: an unknown option, or a variable that the loss does not depend on.
         GraphError: the loss is not a scalar.
+
+    >>> from deltarule.graph import build
+    >>> x, y = build.input_node("x", (3,)), build.input_node("y", (3,))
+    >>> difference = build.subtract(x, y)
+    >>> print(derive(build.sum_over(build.multiply(difference, difference)), [x]))
+    Network   y ∈ ℝ³
+    wanted    gradients at x ∈ ℝ³
+    forward
+      L = ‖x − y‖²  1
+    backward (denominator layout)
+      1  ∂L/∂x = 2(x − y)  3  power rule
     """
     if style not in STYLES:
         raise ArgumentError(

@@ -21,7 +21,11 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Derivative:
-    """The derivative of an activation: the name of the rule, and the pullback (node, ∂L/∂node) → ∂L/∂x."""
+    """The derivative of an activation: the name of the rule, and the pullback (node, ∂L/∂node) → ∂L/∂x.
+
+    >>> slope("(x²)′ = 2x", lambda y: build.multiply(y.sources[0], 2)).rule
+    '(x²)′ = 2x'
+    """
 
     rule: str
     pullback: Callable[[Node, Node], Node]
@@ -38,7 +42,11 @@ def slope(rule: str, of: Callable[[Node], Node]) -> Derivative:
 
 @dataclass(frozen=True)
 class Notation:
-    """How a function is typeset: name(x), name(x; attributes), log name(x), or a power of x."""
+    """How a function is typeset: name(x), name(x; attributes), log name(x), or a power of x.
+
+    >>> Notation("Mish").name
+    'Mish'
+    """
 
     name: str = ""
     attributes: tuple[str, ...] = ()
@@ -54,6 +62,9 @@ class OnnxOperator:
         name: Name of the operator.
         opset: First opset with this operator.
         attributes: Attribute of the operator → attribute of the function, and the default of the operator.
+
+    >>> OnnxOperator("Mish", 18).opset
+    18
     """
 
     name: str
@@ -74,6 +85,10 @@ class Activation(NamedFunction):
         torch: The function of PyTorch, as a dotted name; "" if there is none.
         settings: Values of the attributes, for examples and tests.
         construct: The function that constructs ``CALL`` nodes.
+
+    >>> from deltarule.graph import functions
+    >>> declared(functions.mish).init
+    'he'
     """
 
     derivative: Derivative | None

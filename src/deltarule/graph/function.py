@@ -27,6 +27,10 @@ class NamedFunction:
         formula: Formula in Unicode.
         expand: Function (operands, attributes) → Node of the expansion.
         summary: Docstring of the function, without examples.
+
+    >>> from deltarule.graph import functions
+    >>> FUNCTIONS["relu"].name, FUNCTIONS["relu"].formula
+    ('relu', 'max(0, x)')
     """
 
     name: str
@@ -46,6 +50,10 @@ def named(
 
     Operands are positional, attributes keyword-only and hashable. The expansion is built once at construction, where
     its shape errors are raised. ``elementwise`` operands are first cast to one type and broadcast to one shape.
+
+    >>> from deltarule.graph.functions import relu
+    >>> relu(build.constant(2.0)), FUNCTIONS["relu"].formula
+    (<relu () float32>, 'max(0, x)')
     """
 
     def declare(expand: Constructor) -> Constructor:

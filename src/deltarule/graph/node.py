@@ -85,6 +85,11 @@ def intern(
     """Return the unique node with these parts, creating it if it does not exist.
 
     Sources are compared by identity, attributes by value and type.
+
+    >>> from deltarule.graph.build import input_node
+    >>> x = input_node("x", (3,))
+    >>> intern(Op.EXP, (x,), {}, (3,), x.dtype) is intern(Op.EXP, (x,), {}, (3,), x.dtype)
+    True
     """
     key = (op, sources, attributes_key(attributes), shape, dtype)
     node = _table.get(key)

@@ -70,6 +70,11 @@ class Stacked:
         outputs: Nodes of shape (n, …).
         constants: New inputs (n, …), each with the constants of the graphs that it replaces.
         leaves: New inputs (n, …), each with the leaves of the graphs that it replaces.
+
+    >>> from deltarule.graph import build
+    >>> x, xs = build.input_node("x", (3,)), build.input_node("xs", (5, 3))
+    >>> stack_graphs([[build.exp(x)]], {(x,): xs}, 5).constants
+    {}
     """
 
     outputs: list[Node]

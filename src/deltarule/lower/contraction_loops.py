@@ -13,7 +13,13 @@ from deltarule.lower.views import Indices
 
 @dataclass(frozen=True)
 class ContractionLoops:
-    """The loops of result[at] = Σ over ``reduce`` of left[left_at] · right[right_at], for all points of ``axes``."""
+    """The loops of result[at] = Σ over ``reduce`` of left[left_at] · right[right_at], for all points of ``axes``.
+
+    >>> from deltarule.graph.build import input_node, matmul
+    >>> loops = contraction_loops(matmul(input_node("A", (2, 3)), input_node("B", (3, 4))))
+    >>> [axis.extent for axis in loops.axes], [axis.extent for axis in loops.reduce]
+    ([2, 4], [3])
+    """
 
     axes: tuple[Axis, ...]
     reduce: tuple[Axis, ...]

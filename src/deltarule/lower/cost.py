@@ -26,7 +26,15 @@ from deltarule.render.numbers import counted
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a program: statements by kind, operations of contractions, elementwise points, bytes read and written."""
+    """Cost of a program: statements by kind, operations of contractions, elementwise points, bytes read and written.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> x = input_node("x", (1000,))
+    >>> cost(lower(Program((x,), (exp(x),))).program)
+    Cost(kinds=(('nest', 1),), flops=0, points=1000, read=4000, written=4000)
+    """
 
     kinds: tuple[tuple[str, int], ...]
     flops: int

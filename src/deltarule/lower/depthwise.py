@@ -36,6 +36,11 @@ def depthwise_sums(node: Node, store: Materialise) -> Node | None:
     Args:
         node: The contraction; None is returned if it is not a convolution with few channels per group.
         store: Function that stores an operand in memory.
+
+    >>> x = build.input_node("x", (1, 8, 4))
+    >>> dense = build.convolve(x, build.input_node("w", (4, 3, 4)), [1], [(0, 0)], [1], 1)
+    >>> depthwise_sums(dense, lambda node: node) is None
+    True
     """
     if (
         node.op not in {Op.CONVOLVE, Op.CONVOLVE_WEIGHT}

@@ -42,6 +42,14 @@ class ElementExpressions:
         layouts: Memory layouts of the stored nodes.
         computed: Nodes that the statement computes.
         results: Expressions of the producers of the statement.
+
+    >>> from deltarule.graph.build import exp, input_node, multiply
+    >>> from deltarule.lower.index import Axis, of
+    >>> from deltarule.lower.memory_layout import RowMajor
+    >>> x = input_node("x", (4,))
+    >>> points = ElementExpressions({x: Buffer("x", x.dtype, 4)}, {x: RowMajor((4,))}, [], {})
+    >>> type(points.value(x, (of(Axis("i", 4)),))).__name__
+    'Load'
     """
 
     def __init__(

@@ -31,6 +31,10 @@ def remove_empty_loops(statements: Iterable[Statement]) -> list[Statement]:
 
     Statements without points are removed, empty sums become 0 (empty maxima the lowest number), and scatters without
     updates fill their result with zeros.
+
+    >>> from deltarule.lower.index import Axis
+    >>> remove_empty_loops([Nest("empty", (Axis("i", 0),), ())])
+    []
     """
     found: list[Statement] = []
     for statement in statements:

@@ -35,7 +35,12 @@ _MAX_WORK, _MAX_LOADS = 4, 2  # of a value that is recomputed
 
 @dataclass(frozen=True)
 class Use:
-    """How an operation reads a value: the ``same`` element, a ``smaller`` (broadcast) value, or elements ``apart``."""
+    """How an operation reads a value: the ``same`` element, a ``smaller`` (broadcast) value, or elements ``apart``.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> Use(exp(input_node("x", (3,))), "same").kind
+    'same'
+    """
 
     reader: Node
     kind: str
@@ -43,7 +48,12 @@ class Use:
 
 @dataclass(eq=False)
 class Group:
-    """Operations fused into one statement."""
+    """Operations fused into one statement.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> Group(0, 3, [exp(input_node("x", (3,)))]).is_elementwise
+    True
+    """
 
     number: int
     size: int
@@ -79,6 +89,11 @@ class Fusion:
 
     ``kept`` are values that must be stored (results, and operands of contractions that are not views of a stored
     value).
+
+    >>> from deltarule.graph.build import exp, input_node, sin
+    >>> fusion = Fusion([sin(exp(input_node("x", (3,))))], [])
+    >>> [len(group.nodes) for group in fusion.groups]
+    [2]
     """
 
     def __init__(self, outputs: Sequence[Node], kept: Iterable[Node] = ()) -> None:

@@ -48,7 +48,12 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False)
 class Expr:
-    """An expression: a value at one point of a loop nest."""
+    """An expression: a value at one point of a loop nest.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> zero(FLOAT32).dtype.name
+    'float32'
+    """
 
     dtype: DType
 
@@ -136,7 +141,13 @@ class Load(Expr):
 
 @dataclass(frozen=True, eq=False)
 class Position(Expr):
-    """An index as a value."""
+    """An index as a value.
+
+    >>> from deltarule.dtypes import INT64
+    >>> from deltarule.lower.index import of
+    >>> str(Position(INT64, of(Axis("i", 4))).index)
+    'i'
+    """
 
     index: Index
 
@@ -340,7 +351,11 @@ class Store:
 
 @dataclass(eq=False)
 class Statement:
-    """A statement of a program: loops over ``axes``, with stores at each point."""
+    """A statement of a program: loops over ``axes``, with stores at each point.
+
+    >>> Statement("fill", (Axis("i", 8),), ()).label
+    'fill'
+    """
 
     label: str
     axes: tuple[Axis, ...]
@@ -365,7 +380,17 @@ class Statement:
 
 @dataclass(eq=False)
 class Nest(Statement):
-    """A loop nest: for each point of ``axes``, reductions over ``reduce`` (if any), then stores."""
+    """A loop nest: for each point of ``axes``, reductions over ``reduce`` (if any), then stores.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> from deltarule.lower.index import of
+    >>> from deltarule.lower.show import show_statement
+    >>> i = Axis("i", 8)
+    >>> print(show_statement(Nest("fill", (i,), (Store(Buffer("y", FLOAT32, 8), of(i), zero(FLOAT32)),))))
+    # 0: fill
+    for i in 0..8:
+      y[i] = 0.0
+    """
 
     reduce: tuple[Axis, ...] = ()
     reductions: tuple[Reduction, ...] = ()
@@ -379,7 +404,16 @@ class Nest(Statement):
 
 @dataclass(eq=False)
 class Contraction(Statement):
-    """A contraction: for each point of ``axes``, ``Result(0)`` = Σ over ``reduce`` of left · right, then stores."""
+    """A contraction: for each point of ``axes``, ``Result(0)`` = Σ over ``reduce`` of left · right, then stores.
+
+    >>> from deltarule.graph.build import input_node, matmul
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> A, B = input_node("A", (2, 3)), input_node("B", (3, 4))
+    >>> (product,) = lower(Program((A, B), (matmul(A, B),))).program.statements
+    >>> type(product).__name__, product.left.buffer.name, product.right.buffer.name
+    ('Contraction', 'A', 'B')
+    """
 
     reduce: tuple[Axis, ...] = ()
     left: Load = field(kw_only=True)
@@ -427,6 +461,9 @@ class LoopProgram:
     """A program: statements in order; ``inputs`` and ``outputs`` are in the order of the graph program.
 
     ``copies`` maps a state buffer to the temporary whose content becomes the state at the end of a step.
+
+    >>> LoopProgram([], [], [], {}).statements
+    []
     """
 
     statements: list[Statement]
@@ -446,7 +483,15 @@ class LoopProgram:
 
 
 def accessed_buffers(statement: Statement) -> list[Buffer]:
-    """Return the buffers that a statement reads or writes, each once."""
+    """Return the buffers that a statement reads or writes, each once.
+
+    >>> from deltarule.dtypes import FLOAT32
+    >>> from deltarule.lower.index import of
+    >>> x, y, i = Buffer("x", FLOAT32, 4), Buffer("y", FLOAT32, 4), Axis("i", 4)
+    >>> copy = Nest("copy", (i,), (Store(y, of(i), Load(FLOAT32, x, of(i))),))
+    >>> sorted(buffer.name for buffer in accessed_buffers(copy))
+    ['x', 'y']
+    """
     found = dict.fromkeys(load.buffer for load in statement.reads)
     if isinstance(statement, Routine):
         found.update(dict.fromkeys(statement.arguments))

@@ -47,6 +47,12 @@ class Lowered:
         outputs: Buffers of the outputs; of a step program, of the metrics.
         layouts: Layouts of buffers that are not row-major.
         aliases: Buffers of new state that share the memory of the old state (updates in place).
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", (3,))
+    >>> lowered = lower(Program((x,), (exp(x),)))
+    >>> [buffer.name for buffer in lowered.outputs]
+    ['output0']
     """
 
     program: LoopProgram
@@ -69,7 +75,15 @@ def lower(program: Program) -> Lowered:
 
 
 def lower_step(program: StepProgram) -> Lowered:
-    """Lower a training step; ``inputs`` are state, batch, step, seed and scalars, in this order."""
+    """Lower a training step; ``inputs`` are state, batch, step, seed and scalars, in this order.
+
+    >>> from deltarule.dtypes import INT64
+    >>> from deltarule.graph.build import input_node, multiply
+    >>> w, step, seed = input_node("w", (3,)), input_node("step", (), INT64), input_node("seed", (), INT64)
+    >>> lowered = lower_step(StepProgram((w,), (), step, seed, (), (multiply(w, 0.5),), ()))
+    >>> [statement.label for statement in lowered.program.statements]
+    ['multiply']
+    """
     inputs = (
         *program.state,
         *program.batch,

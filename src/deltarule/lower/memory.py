@@ -38,7 +38,17 @@ class Place:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The blocks of all buffers in the arena, except those of the caller (inputs, outputs)."""
+    """The blocks of all buffers in the arena, except those of the caller (inputs, outputs).
+
+    >>> from deltarule.graph.build import exp, input_node, matmul
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> A, B = input_node("A", (4, 4)), input_node("B", (4, 4))
+    >>> print(lower(Program((A, B), (matmul(exp(A), matmul(A, B)),))).memory)
+    arena of 128 bytes
+               0            64 bytes  t0           statements 0 to 2
+              64            64 bytes  t1           statements 1 to 2
+    """
 
     places: Mapping[Buffer, Place]
     nbytes: int

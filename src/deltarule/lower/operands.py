@@ -31,7 +31,11 @@ CONTRACTIONS = frozenset({Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_WEIGHT})
 
 @dataclass
 class Operands:
-    """The prepared graph, the nodes that must be stored, and the memory layouts that are not row-major."""
+    """The prepared graph, the nodes that must be stored, and the memory layouts that are not row-major.
+
+    >>> Operands([]).layouts
+    {}
+    """
 
     outputs: list[Node] = field(default_factory=list)
     kept: set[Node] = field(default_factory=set)
@@ -44,6 +48,11 @@ def prepare(outputs: Sequence[Node], weights: Collection[Node] = ()) -> Operands
     Args:
         outputs: The graphs.
         weights: Inputs whose memory layout may be chosen.
+
+    >>> from deltarule.graph.build import input_node, matmul
+    >>> product = matmul(input_node("A", (2, 3)), input_node("B", (3, 4)))
+    >>> prepare([product]).outputs
+    [<matmul (2, 4) float32>]
     """
     result = Operands()
 

@@ -28,7 +28,15 @@ _PARTS = 16
 
 
 def split_reduction(nest: Nest) -> list[Nest]:
-    """Return a nest unchanged, or as two nests: partial reductions, and their combination."""
+    """Return a nest unchanged, or as two nests: partial reductions, and their combination.
+
+    >>> from deltarule.graph.build import input_node, sum_over
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> x = input_node("x", (1_000_000,))
+    >>> [statement.label for statement in lower(Program((x,), (sum_over(x),))).program.statements]
+    ['sum (partial)', 'sum']
+    """
     results = count(result_axis.extent for result_axis in nest.axes)
     length = count(result_axis.extent for result_axis in nest.reduce)
     if (

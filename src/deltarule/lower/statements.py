@@ -38,7 +38,16 @@ _MAX_DOT_PRODUCTS = 4  # up to this number of rows or columns, dot products are 
 
 
 class StatementBuilder:
-    """Builder of the statements of a fused graph."""
+    """Builder of the statements of a fused graph.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", (3,))
+    >>> y = exp(x)
+    >>> fusion = Fusion([y], [])
+    >>> buffers = {x: Buffer("x", x.dtype, 3), y: Buffer("y", y.dtype, 3)}
+    >>> StatementBuilder(fusion, buffers, {}).of(fusion.groups[0]).label
+    'exp'
+    """
 
     def __init__(
         self,
@@ -324,7 +333,13 @@ def _substitute(statement: Statement, replacements: Mapping[Axis, Index]) -> Non
 
 
 def all_indices(statement: Statement) -> list[Index]:
-    """Return all indices of a statement, including those of indirect loads."""
+    """Return all indices of a statement, including those of indirect loads.
+
+    >>> i = Axis("i", 8)
+    >>> fill = Nest("fill", (i,), (Store(Buffer("y", FLOAT32, 8), of(i) + 0, zero(FLOAT32)),))
+    >>> [str(index) for index in all_indices(fill)]
+    ['i']
+    """
     found = [store.index for store in statement.stores]
     for expr in subexpressions(statement.roots()):
         found.extend(expr.indices)

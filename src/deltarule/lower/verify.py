@@ -34,7 +34,11 @@ _MAX_POINTS = 30_000  # limit of the enumeration of a store
 
 
 def is_enabled() -> bool:
-    """Return whether the environment variable DELTARULE_VERIFY requests verification."""
+    """Return whether the environment variable DELTARULE_VERIFY requests verification.
+
+    >>> isinstance(is_enabled(), bool)
+    True
+    """
     return os.environ.get("DELTARULE_VERIFY", "0") not in {"", "0"}
 
 
@@ -47,6 +51,12 @@ def verify_loops(
         program: The program.
         memory: Its memory plan.
         aliases: For each buffer that is updated in place, the buffer whose memory it shares.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> lowered = lower(Program((x := input_node("x", (3,)),), (exp(x),)))
+    >>> verify_loops(lowered.program, lowered.memory, {})
     """
     _Verifier(program, memory, aliases).run()
 

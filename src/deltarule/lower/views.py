@@ -128,7 +128,15 @@ def windows_are_disjoint(node: Node) -> bool:
 def inside_window(
     node: Node, indices: Indices
 ) -> tuple[tuple[Condition, ...], Indices]:
-    """Return when an element of a FOLD without overlaps is from a window, and its indices there."""
+    """Return when an element of a FOLD without overlaps is from a window, and its indices there.
+
+    >>> from deltarule.graph.build import fold, input_node
+    >>> from deltarule.lower.index import Axis, of
+    >>> node = fold(input_node("y", (2, 2)), [0], [2], [2], [1], (4,))
+    >>> conditions, indices = inside_window(node, (of(Axis("i", 4)),))
+    >>> print(*indices)
+    (i)/2 (i)%2
+    """
     a = node.attributes
     source = node.sources[0]
     result, offsets, conditions = list(indices), [], []

@@ -47,7 +47,13 @@ def peek(node: Node) -> Array:
 
 
 def simplify_above(outputs: Sequence[Node], known: dict[Node, Array]) -> list[Node]:
-    """Simplify ``outputs`` unless a known value is that of an interior node, which rewriting could remove."""
+    """Simplify ``outputs`` unless a known value is that of an interior node, which rewriting could remove.
+
+    >>> from deltarule.graph.build import add, input_node
+    >>> x = input_node("x", (3,))
+    >>> simplify_above([add(x, 0.0)], {}) == [x]
+    True
+    """
     if any(node.sources for node in known):
         return list(outputs)
     return simplify(outputs, exact=True)

@@ -68,6 +68,11 @@ class NativeExecutable:
         program: The program.
         machine: The compilation target.
         threads: Number of threads; None lets a cost model choose.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", (2,))
+    >>> NativeExecutable(Program((x,), (exp(x),)), host(), threads=1)(np.zeros(2, "float32"))[0].tolist()
+    [1.0, 1.0]
     """
 
     def __init__(

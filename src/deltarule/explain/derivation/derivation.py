@@ -46,6 +46,12 @@ class Line:
 
     ``node`` is the signal, or the variable of the derivative; ``value`` is the node that the formula computes;
     ``alias`` is the short name (δ₂) that later lines use.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> line = Deriver(build.sum_over(build.multiply(x, x)), [x], {}, "denominator", "steps").derive().backward[-1]
+    >>> line.name, line.shape, line.reason
+    ('x', (3,), 'power rule')
     """
 
     kind: Literal["forward", "backward"]
@@ -62,7 +68,14 @@ class Line:
 
 @dataclass
 class Derived:
-    """The lines of a derivation, in order, with the loss, the variables and the names that they use."""
+    """The lines of a derivation, in order, with the loss, the variables and the names that they use.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> derived = Deriver(build.sum_over(build.exp(x)), [x], {}, "denominator", "steps").derive()
+    >>> derived.loss_name, [symbol.name for symbol in derived.inputs], len(derived.backward)
+    ('L', ['x'], 1)
+    """
 
     loss: Node
     loss_name: str
@@ -100,7 +113,14 @@ class Derived:
 
 
 class Deriver:
-    """Write a line for each named quantity, from the loss back to the requested variables."""
+    """Write a line for each named quantity, from the loss back to the requested variables.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> derived = Deriver(build.sum_over(build.multiply(x, x)), [x], {}, "denominator", "steps").derive()
+    >>> [line.name for line in derived.backward]
+    ['x']
+    """
 
     def __init__(
         self,
@@ -432,7 +452,13 @@ _BARE = frozenset(
 def input_names(
     loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]
 ) -> dict[Node, str]:
-    """Return the name of every input and named node, each once; parameters of modules become W_1, b_1 and so on."""
+    """Return the name of every input and named node, each once; parameters of modules become W_1, b_1 and so on.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> list(input_names(build.sum_over(build.exp(x)), [x], {}).values())
+    ['x']
+    """
     result: dict[Node, str] = {}
     layers: dict[str, int] = {}
     given = dict.fromkeys((*names, *inputs([loss]), *wrt))

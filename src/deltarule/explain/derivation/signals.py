@@ -53,6 +53,12 @@ class Signal:
     """A named node of the forward pass; ``kind``: affine, activation, output, plain, loss.
 
     An ``intermediate`` signal has a line only where every step is shown.
+
+    >>> from deltarule.graph import build, functions
+    >>> x = build.input_node("x", (3,))
+    >>> signal = forward_signals(build.sum_over(functions.relu(x)), [x], {})[0]
+    >>> signal.name, signal.kind
+    ('a_1', 'activation')
     """
 
     node: Node
@@ -63,7 +69,13 @@ class Signal:
 
 
 def peel(node: Node) -> Node:
-    """Return the node below movement."""
+    """Return the node below movement.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> peel(build.reshape(x, (3, 1))) is x
+    True
+    """
     while node.op in _MOVES:
         node = node.sources[0]
     return node
@@ -71,7 +83,11 @@ def peel(node: Node) -> Node:
 
 @dataclass(frozen=True)
 class Style:
-    """The naming of signals: letters of affine results and of activations, and the number of the first layer."""
+    """The naming of signals: letters of affine results and of activations, and the number of the first layer.
+
+    >>> STYLES["textbook"].affine, STYLES["row"].affine
+    ('z', 'S')
+    """
 
     affine: str
     activation: str
@@ -91,7 +107,14 @@ def forward_signals(
     names: Mapping[Node, str],
     style: Style = STYLES["textbook"],
 ) -> list[Signal]:
-    """Return the signals of a forward pass in order, the loss last."""
+    """Return the signals of a forward pass in order, the loss last.
+
+    >>> from deltarule.graph import build, functions
+    >>> W, x = build.input_node("W", (2, 3)), build.input_node("x", (3,))
+    >>> loss = build.sum_over(functions.relu(build.matmul(W, x)))
+    >>> [(signal.name, signal.kind) for signal in forward_signals(loss, [W], {})]
+    [('z_1', 'affine'), ('a_1', 'activation'), ('L', 'loss')]
+    """
     order = topological([loss])
     readers = users(order)
     varying = dependents(order, wrt)
@@ -136,7 +159,13 @@ def forward_signals(
 
 
 def auxiliary_outputs(loss: Node) -> dict[Node, str]:
-    """Return the probabilities in the gradient of a loss on logits (softmax(z) or σ(z)), which are not nodes of it."""
+    """Return the probabilities in the gradient of a loss on logits (softmax(z) or σ(z)), which are not nodes of it.
+
+    >>> from deltarule.graph import build, functions
+    >>> z, y = build.input_node("z", (3,)), build.input_node("y", (3,))
+    >>> list(auxiliary_outputs(functions.cross_entropy(z, y)).values())
+    ['y_hat']
+    """
     found: dict[Node, str] = {}
     for node in topological([loss]):
         function = node.attributes.get("function") if node.op is Op.CALL else None
@@ -148,7 +177,12 @@ def auxiliary_outputs(loss: Node) -> dict[Node, str]:
 
 
 def random_names(loss: Node, taken: Collection[str]) -> dict[Node, str]:
-    """Return a name for every stream of uniform random numbers: U, or U₁, U₂ where there are more."""
+    """Return a name for every stream of uniform random numbers: U, or U₁, U₂ where there are more.
+
+    >>> from deltarule.graph import build
+    >>> random_names(build.sum_over(build.input_node("x", (3,))), [])
+    {}
+    """
     drawn = [node for node in topological([loss]) if node.op is Op.RANDOM]
     for letter in ("U", "R", "Omega"):
         names = (

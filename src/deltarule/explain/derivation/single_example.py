@@ -38,7 +38,14 @@ def _axes(node: Node) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class OneExample:
-    """The loss of one example; ``inputs`` maps inputs of the batch to those of the example, ``size`` is N."""
+    """The loss of one example; ``inputs`` maps inputs of the batch to those of the example, ``size`` is N.
+
+    >>> from deltarule.graph import build
+    >>> X, w = build.input_node("X", (4, 3)), build.input_node("w", (3,))
+    >>> example = one_example(build.divide(build.sum_over(build.matmul(X, w)), 4), [w])
+    >>> example.size, example.mean
+    (4, True)
+    """
 
     loss: Node
     inputs: Mapping[Node, Node]
@@ -51,6 +58,12 @@ def one_example(loss: Node, wrt: Sequence[Node]) -> OneExample:
 
     Raises:
         GraphError: no input with an axis of examples, or a step that mixes them; the message names it.
+
+    >>> from deltarule.graph import build
+    >>> X, w = build.input_node("X", (4, 3)), build.input_node("w", (3,))
+    >>> example = one_example(build.sum_over(build.matmul(X, w)), [w])
+    >>> [node.shape for node in example.inputs.values()]
+    [(3,)]
     """
     data = [node for node in inputs([loss]) if node not in wrt and node.rank]
     unknown = [node.shape[0] for node in data if isinstance(node.shape[0], Dimension)]

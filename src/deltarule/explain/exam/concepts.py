@@ -13,7 +13,11 @@ from deltarule.explain.proof.proof import Draw, Evaluate
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement, whether it is true, and the reason."""
+    """A statement, whether it is true, and the reason.
+
+    >>> STATEMENTS["regularisation"][1].true
+    True
+    """
 
     text: str
     true: bool
@@ -22,7 +26,11 @@ class Statement:
 
 @dataclass(frozen=True)
 class Why:
-    """A why-question and its answer, a sentence for each point."""
+    """A why-question and its answer, a sentence for each point.
+
+    >>> len(Why("Why is a network deep?", ("it has many layers",)).reasons)
+    1
+    """
 
     text: str
     reasons: tuple[str, ...]

@@ -48,6 +48,11 @@ class Exam:
         topic: The topic or title.
         seed: The seed of the questions.
         sheets: The questions of each variant.
+
+    >>> from deltarule.optim.exam import exam
+    >>> found = exam("shapes", seed=0, variants=2)
+    >>> found.topic, len(found.sheets)
+    ('shapes', 2)
     """
 
     topic: str
@@ -74,7 +79,12 @@ class Exam:
 
     @checks_flags
     def text(self, *, answers: bool = False, hints: bool = False) -> str:
-        """Write the sheets as text, with blanks or with the answers."""
+        """Write the sheets as text, with blanks or with the answers.
+
+        >>> from deltarule.optim.exam import exam
+        >>> exam("shapes", seed=0).text().splitlines()[0]
+        'Shapes — variant 1 (seed 0)'
+        """
         return "\n\n".join(sheet.text() for sheet in self._sheets(answers, hints))
 
     @checks_flags
@@ -83,7 +93,12 @@ class Exam:
         return self.text(hints=hints)
 
     def key(self) -> str:
-        """Return the answer keys as text."""
+        """Return the answer keys as text.
+
+        >>> from deltarule.optim.exam import exam
+        >>> "Answer" in exam("shapes", seed=0).key()
+        False
+        """
         return self.text(answers=True)
 
     def __str__(self) -> str:
@@ -98,7 +113,12 @@ class Exam:
 
     @checks_flags
     def html(self, *, answers: bool = False, hints: bool = False) -> str:
-        """Write the sheets as one HTML page with MathML; printed, each sheet begins a new page."""
+        """Write the sheets as one HTML page with MathML; printed, each sheet begins a new page.
+
+        >>> from deltarule.optim.exam import exam
+        >>> exam("shapes", seed=0).html()[:15]
+        '<!DOCTYPE html>'
+        """
         title = self.title + (" — KEY" if answers else "")
         below = f"{'Answer key' if answers else 'Questions'}, seed {self.seed}"
         return page(title, self._sheets(answers, hints), below, style=sheets.STYLE)
@@ -109,7 +129,12 @@ class Exam:
 
     @checks_flags
     def to_dict(self, *, answers: bool = True) -> dict[str, Any]:
-        """Return the exam as a dictionary for JSON: questions with what is given, items with points and keys."""
+        """Return the exam as a dictionary for JSON: questions with what is given, items with points and keys.
+
+        >>> from deltarule.optim.exam import exam
+        >>> sorted(exam("shapes", seed=0).to_dict())
+        ['seed', 'sheets', 'topic']
+        """
         return {
             "topic": self.topic,
             "seed": self.seed,
@@ -289,7 +314,11 @@ def _key(sheet: Sequence[Question]) -> tuple[str, ...]:
 def choose(
     topic: object, topics: Mapping[str, tuple[Author, ...]]
 ) -> tuple[Author, ...]:
-    """Return the authors of a topic; raise ArgumentError for an unknown one."""
+    """Return the authors of a topic; raise ArgumentError for an unknown one.
+
+    >>> choose("sums", {"sums": ()})
+    ()
+    """
     if not isinstance(topic, str) or topic not in topics:
         raise ArgumentError(
             "exam topic", expected=f"one of {', '.join(topics)}", got=repr(topic)

@@ -54,6 +54,10 @@ class Network:
         names: Names of signals.
         choices: The numbers from which entries of an input are drawn, by its name.
         values: Fixed values of inputs, by name.
+
+    >>> x = build.input_node("x", (3,))
+    >>> Network("A sum", build.sum_over(build.exp(x)), (x,), {}).title
+    'A sum'
     """
 
     title: str

@@ -39,6 +39,10 @@ class ItemGrade:
         understood: The answer as it was parsed.
         position: Where an unreadable answer fails, from 1; None where there is no such place.
         derivation: The lines of a whole derivation with their verdicts; None for any other answer.
+
+    >>> grade = ItemGrade(1.0, 1.0, True, True, "equal", "This is right.")
+    >>> bool(grade), grade.points
+    (True, 1.0)
     """
 
     points: float | None
@@ -77,7 +81,14 @@ class ItemGrade:
 
 
 def mark(item: Item, answer: str, evaluate: Evaluate, draw: Draw) -> ItemGrade:
-    """Grade an answer to an item; an answer that cannot be parsed is unreadable and not wrong."""
+    """Grade an answer to an item; an answer that cannot be parsed is unreadable and not wrong.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> from deltarule.render.mathematics import identifier
+    >>> item = number_item(identifier("x"), 2.5)
+    >>> print(mark(item, "2.5", evaluate=None, draw=None))  # numbers need no evaluator
+    ✓  1 of 1 points. This is right.
+    """
     response = item.response
     if isinstance(response, FreeText):
         message = "A person grades this answer against the key."

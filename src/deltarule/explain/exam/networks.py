@@ -19,7 +19,11 @@ from deltarule.graph.node import Node
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function and its name in a title."""
+    """An activation function and its name in a title.
+
+    >>> RELU.name, RELU.apply(build.input_node("z", (2,)))
+    ('ReLU', <relu (2) float32>)
+    """
 
     name: str
     apply: Callable[[Node], Node]
@@ -40,7 +44,11 @@ def _input(name_: str, *shape: int) -> Node:
 
 
 def weighted_cross_entropy(hidden: Activation, n: int) -> Network:
-    """A two-layer network with weighted binary cross-entropy."""
+    """A two-layer network with weighted binary cross-entropy.
+
+    >>> [node.shape for node in weighted_cross_entropy(RELU, n=3).wrt]
+    [(2, 3), (2,), (1, 2), (1,)]
+    """
     x, y, a, b = _input("x", n), _input("y", 1), _input("alpha"), _input("beta")
     W1, b1, W2, b2 = (
         _input("W_1", 2, n),
@@ -65,7 +73,11 @@ def weighted_cross_entropy(hidden: Activation, n: int) -> Network:
 
 
 def siamese(hidden: Activation, n: int) -> Network:
-    """Two inputs through shared weights, compared by cosine similarity."""
+    """Two inputs through shared weights, compared by cosine similarity.
+
+    >>> [node.shape for node in siamese(TANH, n=2).wrt]
+    [(3, 2), (2, 3)]
+    """
     x, other, y = _input("x", n), _input("x_hat", n), _input("y")
     W1, W2 = _input("W_1", 3, n), _input("W_2", 2, 3)
     z, w = (
@@ -86,7 +98,11 @@ def siamese(hidden: Activation, n: int) -> Network:
 
 
 def single_layer(output: Activation, n: int) -> Network:
-    """One layer with half squared error."""
+    """One layer with half squared error.
+
+    >>> [node.shape for node in single_layer(SIGMOID, n=2).wrt]
+    [(2, 2), (2,), (2,)]
+    """
     x, y, W, b = _input("x", n), _input("y", 2), _input("W", 2, n), _input("b", 2)
     prediction = output.apply(build.add(build.matmul(W, x), b))
     return Network(
@@ -98,7 +114,11 @@ def single_layer(output: Activation, n: int) -> Network:
 
 
 def skip(hidden: Activation, n: int) -> Network:
-    """A hidden layer beside a linear skip path."""
+    """A hidden layer beside a linear skip path.
+
+    >>> [node.shape for node in skip(RELU, n=2).wrt]
+    [(2,), (3, 2), (2, 2), (2, 3)]
+    """
     x, y, W1, W2, W3 = (
         _input("x", n),
         _input("y", 2),
@@ -118,7 +138,11 @@ def skip(hidden: Activation, n: int) -> Network:
 
 
 def parametric(second: Activation, k: int) -> Network:
-    """A parametric rectifier, a second activation and a linear layer."""
+    """A parametric rectifier, a second activation and a linear layer.
+
+    >>> [node.shape for node in parametric(RELU, k=2).wrt]
+    [(2, 2), (2, 2), (2, 2), ()]
+    """
     x, y, alpha = _input("x", 2), _input("y", k), _input("alpha")
     W1, W2, W3 = _input("W_1", 2, 2), _input("W_2", 2, 2), _input("W_3", k, 2)
     e = build.matmul(W1, x)
@@ -134,7 +158,11 @@ def parametric(second: Activation, k: int) -> Network:
 
 
 def difference(hidden: Activation, n: int) -> Network:
-    """Two inputs through a shared layer, their difference classified."""
+    """Two inputs through a shared layer, their difference classified.
+
+    >>> [node.shape for node in difference(RELU, n=2).wrt]
+    [(2, 2), (2,), (1, 2), (1,)]
+    """
     first, second, y = _input("x_p", n), _input("x_q", n), _input("y", 1)
     W1, b1, W2, b2 = (
         _input("W_1", 2, n),
@@ -159,6 +187,9 @@ class Family:
     """Networks of equal difficulty that differ in the activation and in a size.
 
     ``symbolic`` activations are drawn where formulas are asked for, ``numeric`` ones where numbers are.
+
+    >>> FAMILIES[0].symbolic[0].name
+    'ReLU'
     """
 
     make: Callable[[Activation, int], Network]

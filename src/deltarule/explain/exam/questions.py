@@ -21,6 +21,10 @@ class Item:
         hint: A hint.
         points: Points for a right answer.
         response: What kind of answer is expected.
+
+    >>> item = number_item(m.identifier("x"), 2.5)
+    >>> m.to_text(item.answer), item.points
+    ('2.5', 1.0)
     """
 
     asked: m.Formula
@@ -35,6 +39,10 @@ class Question:
     """A question: its text, the given formulas, the items to find; ``verified`` states how the key was checked.
 
     ``lines`` is the derivation that may be given in place of the items.
+
+    >>> question = Question("What is 1 + 1?", (), (number_item(m.identifier("x"), 2),), "by counting")
+    >>> question.points, question.worth(3).points
+    (1.0, 3.0)
     """
 
     text: str
@@ -58,13 +66,21 @@ class Question:
 def number_item(
     asked: m.Formula, number: float, hint: str = "", answer: m.Formula | None = None
 ) -> Item:
-    """Return an item that asks for one number."""
+    """Return an item that asks for one number.
+
+    >>> m.to_text(number_item(m.identifier("x"), 2.5).answer)
+    '2.5'
+    """
     shown = value(number) if answer is None else answer
     return Item(asked, shown, hint, response=Numbers(float(number)))
 
 
 def vector_item(asked: m.Formula, numbers: Sequence[float], hint: str = "") -> Item:
-    """Return an item that asks for a vector."""
+    """Return an item that asks for a vector.
+
+    >>> m.to_text(vector_item(m.identifier("x"), [1, -2]).answer)
+    '(1, −2)'
+    """
     found = Numbers(tuple(float(number) for number in numbers))
     return Item(asked, vector(numbers), hint, response=found)
 
@@ -72,7 +88,11 @@ def vector_item(asked: m.Formula, numbers: Sequence[float], hint: str = "") -> I
 def matrix_item(
     asked: m.Formula, rows: Sequence[Sequence[float]], hint: str = ""
 ) -> Item:
-    """Return an item that asks for a matrix."""
+    """Return an item that asks for a matrix.
+
+    >>> m.to_text(matrix_item(m.identifier("A"), [[1, 0], [0, 2]]).answer)
+    '[1  0; 0  2]'
+    """
     found = Numbers(tuple(tuple(float(number) for number in row) for row in rows))
     return Item(asked, matrix(rows), hint, response=found)
 
@@ -97,7 +117,11 @@ def points_text(points: float) -> str:
 
 
 def value(number: float | int | str) -> m.Formula:
-    """Return a number as a formula; raise GraphError for NaN and infinities, which are no answer to anything."""
+    """Return a number as a formula; raise GraphError for NaN and infinities, which are no answer to anything.
+
+    >>> m.to_text(value(0.5))
+    '0.5'
+    """
     if isinstance(number, str):
         return m.Number(number)
     if not math.isfinite(number):
@@ -107,7 +131,11 @@ def value(number: float | int | str) -> m.Formula:
 
 
 def equation(left: m.Formula, right: m.Formula) -> m.Formula:
-    """Return left = right."""
+    """Return left = right.
+
+    >>> m.to_text(equation(m.identifier("x"), m.Number("2")))
+    'x = 2'
+    """
     return m.row(left, m.Operator("=", spaced=True), right)
 
 
@@ -127,12 +155,20 @@ def is_data(formula: m.Formula) -> bool:
 
 
 def vector(numbers: Sequence[float]) -> m.Formula:
-    """Return a column written as a row in parentheses."""
+    """Return a column written as a row in parentheses.
+
+    >>> m.to_text(vector([1.0, 2.0]))
+    '(1, 2)'
+    """
     return m.Fenced(m.join([value(number) for number in numbers], m.Operator(", ")))
 
 
 def matrix(rows: Sequence[Sequence[float]]) -> m.Formula:
-    """Return a matrix."""
+    """Return a matrix.
+
+    >>> m.to_text(matrix([[1.0, 2.0]]))
+    '[1  2]'
+    """
     return m.Grid(tuple(tuple(value(number) for number in row) for row in rows))
 
 
@@ -142,5 +178,9 @@ def name(text: str) -> m.Formula:
 
 
 def words(text: str) -> m.Formula:
-    """Return words as a formula."""
+    """Return words as a formula.
+
+    >>> m.to_text(words("a penalty"))
+    'a penalty'
+    """
     return m.Text(text)

@@ -66,6 +66,11 @@ class Gradient:
     """The gradient of a loss with respect to a variable as a formula, graded by evaluation.
 
     ``allow`` are the symbols that an answer may use; with ``reveal`` the message of a wrong answer shows the line.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> Gradient(build.sum_over(build.exp(x)), x, (x,)).wrt
+    <x (3) float32>
     """
 
     loss: Node
@@ -87,7 +92,11 @@ class Lines:
 
 @dataclass(frozen=True)
 class FreeText:
-    """An answer in words, graded by a person who compares it with the key."""
+    """An answer in words, graded by a person who compares it with the key.
+
+    >>> FreeText()
+    FreeText()
+    """
 
 
 Response = Numbers | Choice | Gradient | FreeText

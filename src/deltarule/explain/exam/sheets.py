@@ -230,7 +230,11 @@ def label(index: int) -> str:
 
 
 def html_words(formula: m.Formula) -> str:
-    """Return a formula in HTML; plain text stays text, so that long lines wrap."""
+    """Return a formula in HTML; plain text stays text, so that long lines wrap.
+
+    >>> html_words(m.Text("a < b"))
+    'a &lt; b'
+    """
     if isinstance(formula, m.Text):
         return escape(formula.text)
     return m.to_mathml(formula)

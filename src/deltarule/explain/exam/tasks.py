@@ -36,6 +36,11 @@ class NetworkTask:
         values: Fixed values of inputs, by name.
         allow: The symbols that answers to "gradients" may use.
         reveal: Whether the message on a wrong formula shows the line of the derivation.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> NetworkTask(build.sum_over(build.exp(x)), (x,), "gradients", 2.0, "A sum").network().title
+    'A sum'
     """
 
     loss: Node

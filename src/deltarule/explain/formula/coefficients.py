@@ -69,14 +69,25 @@ def common_shape(shapes: Sequence[Shape]) -> Shape:
 
 
 def split(term: Term) -> tuple[Coefficient, Term]:
-    """Split off the coefficient."""
+    """Split off the coefficient.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> coefficient, rest = split(Product(Fraction(-2), ((Symbol.of("x"), Fraction(1)),), ()))
+    >>> str(coefficient), rest.name
+    ('-2', 'x')
+    """
     if isinstance(term, Product) and term.coefficient != 1:
         return term.coefficient, unwrapped(Product(_ONE, term.factors, term.shape))
     return _ONE, term
 
 
 def unwrapped(product: Product) -> Term:
-    """Return the factor that a product consists of, if it is only that."""
+    """Return the factor that a product consists of, if it is only that.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> unwrapped(Product(Fraction(1), ((Symbol.of("x"), Fraction(1)),), ())).name
+    'x'
+    """
     if product.coefficient == 1 and len(product.factors) == 1:
         factor, exponent = product.factors[0]
         if exponent == 1 and (factor.shape == product.shape or product.shape == ()):
@@ -98,7 +109,13 @@ def lifted(term: Term, shape: Shape) -> Term:
 
 
 def factors_of(term: Term) -> tuple[Coefficient, tuple[tuple[Term, Fraction], ...]]:
-    """Return the coefficient and the powers that a term is the product of."""
+    """Return the coefficient and the powers that a term is the product of.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> coefficient, factors = factors_of(Symbol.of("x"))
+    >>> str(coefficient), [(factor.name, str(power)) for factor, power in factors]
+    ('1', [('x', '1')])
+    """
     if isinstance(term, Product):
         return term.coefficient, term.factors
     return _ONE, ((term, _ONE),)

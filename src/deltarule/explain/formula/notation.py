@@ -17,7 +17,12 @@ _INDICES = "ijklnpqr"
 
 
 def function(name: str, shown: int | None = None) -> Typeset:
-    """Write name(arguments); only the first ``shown`` of them."""
+    """Write name(arguments); only the first ``shown`` of them.
+
+    >>> x = m.Identifier("x")
+    >>> m.to_text(function("clip")(None, (x,), (x,))[0])
+    'clip(x)'
+    """
 
     def write(
         term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]

@@ -25,7 +25,12 @@ _POOL = frozenset({"max_pool", "average_pool"})
 
 @dataclass(frozen=True)
 class Recognised:
-    """A node that is printed as one function of other nodes."""
+    """A node that is printed as one function of other nodes.
+
+    >>> x = build.input_node("x", (3,))
+    >>> as_function("f", build.exp(x), [x]).operands
+    (<x (3) float32>,)
+    """
 
     node: Node
     operands: tuple[Node, ...]
@@ -41,7 +46,14 @@ class Auxiliary:
 
 
 def as_function(name: str, node: Node, operands: Sequence[Node]) -> Recognised:
-    """Print a node as name(operands)."""
+    """Print a node as name(operands).
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x = Symbol.of("x", (3, 1))
+    >>> term_text(as_function("f", build.exp(x.node), [x.node]).pattern((x,)))
+    'f(x)'
+    """
 
     def pattern(arguments: tuple[Term, ...]) -> Term:
         return Apply(name, arguments, matrix_shape(node.shape), node, tuple(operands))

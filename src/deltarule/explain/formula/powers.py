@@ -22,7 +22,14 @@ _LARGEST_LOGARITHM = 10.0
 
 
 def power_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return xᵃ, with roots and small powers as those."""
+    """Return xᵃ, with roots and small powers as those.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, two = Symbol.of("x", (3, 1)), number(2)
+    >>> term_text(power_rule(build.power(x.node, 2), (x, two)))
+    'x²'
+    """
     base, exponent = arguments
     if isinstance(exponent, Product) and not exponent.factors:
         value = exponent.coefficient
@@ -32,7 +39,14 @@ def power_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
 
 
 def exponential_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return eˣ; e^(t log β) is βᵗ, also of a number β."""
+    """Return eˣ; e^(t log β) is βᵗ, also of a number β.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x = Symbol.of("x", (3, 1))
+    >>> term_text(exponential_rule(build.exp(x.node), (x,)))
+    'eˣ'
+    """
     (x,) = arguments
     parts = x.factors if isinstance(x, Product) else ((x, _ONE),)
     coefficient = x.coefficient if isinstance(x, Product) else _ONE
@@ -66,7 +80,14 @@ def _base(coefficient: Coefficient) -> float | None:
 
 
 def exponential_minus_one_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return eˣ − 1."""
+    """Return eˣ − 1.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x = Symbol.of("x", (3, 1))
+    >>> term_text(exponential_minus_one_rule(build.expm1(x.node), (x,)))
+    'eˣ − 1'
+    """
     return subtract(
         exponential_rule(node, arguments), number(_ONE, matrix_shape(node.shape))
     )

@@ -32,13 +32,24 @@ _ONE = Fraction(1)
 
 
 def apply(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return a node as a function of its operands, without looking inside."""
+    """Return a node as a function of its operands, without looking inside.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x = Symbol.of("x", (3, 1))
+    >>> term_text(apply(build.sin(x.node), (x,)))
+    'sin x'
+    """
     name = node.attributes["function"] if node.op is Op.CALL else node.op.name.lower()
     return Apply(name, arguments, matrix_shape(node.shape), node, node.sources)
 
 
 def input_rule(node: Node, _: tuple[Term, ...]) -> Term:
-    """Return the symbol of an input."""
+    """Return the symbol of an input.
+
+    >>> x = build.input_node("x", (3,))
+    >>> input_rule(x, ()).name
+    'x'
+    """
     return Symbol(str(node.attributes["name"]) or "c", matrix_shape(node.shape), node)
 
 
@@ -48,7 +59,13 @@ def dimension_rule(node: Node, _: tuple[Term, ...]) -> Term:
 
 
 def reshape_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return a reshape: nothing for a vector as a column, a transpose for a row, else vec or its inverse."""
+    """Return a reshape: nothing for a vector as a column, a transpose for a row, else vec or its inverse.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x = Symbol.of("x", (3, 1))
+    >>> term_text(reshape_rule(build.reshape(x.node, (1, 3)), (x,)))
+    'xᵀ'
+    """
     (x,) = arguments
     target = matrix_shape(node.shape)
     if isinstance(x, Apply) and x.name == "reshape":  # only the last shape counts
@@ -113,7 +130,13 @@ def _along_last_axis(node: Node, x: Term) -> Term | None:
 
 
 def permute_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return a transpose, or axes in another order; two in a row are one."""
+    """Return a transpose, or axes in another order; two in a row are one.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> A = Symbol.of("A", (2, 3))
+    >>> term_text(permute_rule(build.permute(A.node, (1, 0)), (A,)))
+    'Aᵀ'
+    """
     (x,), order = arguments, tuple(node.attributes["order"])
     if order == (1, 0):
         return transpose(x) if len(x.shape) == 2 else x
@@ -150,7 +173,13 @@ def slice_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
 
 
 def add_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return a sum; one of parts put beside each other into zeros is a concatenation."""
+    """Return a sum; one of parts put beside each other into zeros is a concatenation.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> x, y = Symbol.of("x", (3, 1)), Symbol.of("y", (3, 1))
+    >>> term_text(add_rule(build.add(x.node, y.node), (x, y)))
+    'x + y'
+    """
     term = lifted(add(*arguments), matrix_shape(node.shape))
     parts = term.terms if isinstance(term, Sum) else ()
     if not parts or not all(
@@ -194,7 +223,13 @@ def add_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
 
 
 def broadcast_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return a repeated vector as v𝟙ᵀ or 𝟙wᵀ, a repeated number as itself."""
+    """Return a repeated vector as v𝟙ᵀ or 𝟙wᵀ, a repeated number as itself.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> v = build.input_node("v", (3,))
+    >>> term_text(broadcast_rule(build.broadcast_to(v, (2, 3)), (Symbol("v", (3, 1), v),)))
+    '𝟙vᵀ'
+    """
     (x,), target = arguments, matrix_shape(node.shape)
     source = node.sources[0].shape
     index = _index_along(node)

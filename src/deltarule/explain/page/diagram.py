@@ -63,7 +63,14 @@ _Place = tuple[Node, int]  # a box, or the lane of its edges in a later column
 
 
 def svg(derived: Derived, example: Example | None = None) -> str:
-    """Draw the graph; with an example the edges are labelled with its numbers."""
+    """Draw the graph; with an example the edges are labelled with its numbers.
+
+    >>> from deltarule.explain.explanation import derive
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> svg(derive(build.sum_over(build.exp(x)), [x]).derived)[:4]
+    '<svg'
+    """
     boxes, edges = _boxes(derived, example)
     drawing = _Drawing(boxes, edges)
     parts = [

@@ -32,7 +32,15 @@ from deltarule.explain.formula.term import (
 
 
 def in_layout(lines: Sequence[Line], layout: Layout) -> list[Line]:
-    """Return the lines of a backward pass in a layout; the lines are written in denominator layout."""
+    """Return the lines of a backward pass in a layout; the lines are written in denominator layout.
+
+    >>> from deltarule.explain.explanation import derive
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> lines = derive(build.sum_over(build.exp(x)), [x]).derived.backward
+    >>> [line.shape for line in in_layout(lines, "denominator")], [line.shape for line in in_layout(lines, "numerator")]
+    ([(3,)], [(1, 3)])
+    """
     if layout == "denominator":
         return list(lines)
     short = {

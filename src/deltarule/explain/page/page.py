@@ -18,7 +18,12 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class Entry:
-    """A line ready to be written: number, left side, formula, short name, shape, reason."""
+    """A line ready to be written: number, left side, formula, short name, shape, reason.
+
+    >>> from deltarule.render.mathematics import identifier
+    >>> Entry("1", identifier("x"), identifier("y"), None, "3", "chain rule").reason
+    'chain rule'
+    """
 
     number: str
     left: Formula
@@ -49,7 +54,15 @@ def space(name: Formula, shape: Shape, whole: bool = False) -> Formula:
 
 
 def entry(line: Line, loss: str) -> Entry:
-    """Return what is printed of a line."""
+    """Return what is printed of a line.
+
+    >>> from deltarule.explain.explanation import derive
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> (line,) = derive(build.sum_over(build.exp(x)), [x]).steps
+    >>> entry(line, "L").reason
+    'exp′ = exp'
+    """
     left = symbol(line.name) if line.kind == "forward" else derivative(loss, line.name)
     alias = (
         symbol(line.alias.name)

@@ -15,6 +15,9 @@ class Domain:
 
     ``kind``: real, positive, unit (0, 1), distribution (Σ = 1 along the last axis), definite (a positive definite
     matrix), labels (whole numbers below ``size``), truth.
+
+    >>> Domain("labels", 10)
+    Domain(kind='labels', size=10)
     """
 
     kind: str
@@ -25,7 +28,13 @@ _POSITIVE = frozenset({Op.LOG, Op.SQRT, Op.POWER})
 
 
 def domains(loss: Node) -> dict[Node, Domain]:
-    """Return the domain of every input of a graph."""
+    """Return the domain of every input of a graph.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> [domain.kind for domain in domains(build.sum_over(build.log(x))).values()]
+    ['positive']
+    """
     order = topological([loss])
     readers = users(order)
     return {node: _domain(node, readers, order) for node in inputs([loss])}

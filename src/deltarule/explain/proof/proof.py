@@ -45,7 +45,14 @@ _MOST, _FEWEST, _BUDGET = 20, 4, 240  # points, and lines times points
 
 @dataclass(frozen=True)
 class CheckedLine:
-    """A line of a derivation and the largest relative errors found: against central differences and the engine."""
+    """A line of a derivation and the largest relative errors found: against central differences and the engine.
+
+    >>> from deltarule.explain.explanation import derive
+    >>> x = build.input_node("x", (3,))
+    >>> (line,) = derive(build.sum_over(build.exp(x)), [x]).steps
+    >>> CheckedLine(line, 1e-9, 1e-12, points=20).proved, CheckedLine(line, 1e-3, 1e-12, points=20).proved
+    (True, False)
+    """
 
     line: Line
     difference_error: float
@@ -63,7 +70,12 @@ class CheckedLine:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The result of evaluating every line; true when all lines are proved."""
+    """The result of evaluating every line; true when all lines are proved.
+
+    >>> report = CheckReport((), (), 20)
+    >>> bool(report), report.max_error
+    (True, 0.0)
+    """
 
     rows: tuple[CheckedLine, ...]
     labels: tuple[str, ...]
@@ -119,7 +131,14 @@ class CheckReport:
 
 
 class Precise:
-    """Twins of nodes in float64 and with known sizes, and values for their inputs."""
+    """Twins of nodes in float64 and with known sizes, and values for their inputs.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> x = build.input_node("x", (3,))
+    >>> precise = Precise([build.exp(x)], evaluate, lambda node, domain: 0.0, build.sum_over(x))
+    >>> [leaf.dtype.name for leaf in precise.inputs.values()]
+    ['float64']
+    """
 
     def __init__(
         self, roots: Sequence[Node], evaluate: Evaluate, draw: Draw, loss: Node
@@ -279,7 +298,13 @@ def check(
 
 
 def lowered(lines: Sequence[Line], layout: Layout) -> list[Node]:
-    """Return the graph of each line in the shape of its value; lines in numerator layout are turned back."""
+    """Return the graph of each line in the shape of its value; lines in numerator layout are turned back.
+
+    >>> from deltarule.explain.explanation import derive
+    >>> x = build.input_node("x", (3,))
+    >>> lowered(derive(build.sum_over(build.exp(x)), [x]).steps, "denominator")
+    [<reshape (3) float32>]
+    """
     if layout == "denominator":
         return [lower_to(line.term, line.value) for line in lines]
     rows = {line.alias: line.alias.node for line in lines if line.alias is not None}

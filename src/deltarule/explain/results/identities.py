@@ -36,7 +36,11 @@ __all__ = ["IDENTITIES", "Identity", "IdentityStep", "identity"]
 
 
 def log_sum_exp() -> Identity:
-    """The smooth maximum lies between the maximum and the maximum + ln n."""
+    """The smooth maximum lies between the maximum and the maximum + ln n.
+
+    >>> print(log_sum_exp().steps[0])
+    exp(M) < Σ exp(x)
+    """
     x, t = real("x", 5), build.add(build.absolute(real("t")), 0.1)
     names = {"x": x, "t": t, "M": build.maximum_over(x), "n": constant(5)}
     steps = (
@@ -53,7 +57,11 @@ def log_sum_exp() -> Identity:
 
 
 def nesterov() -> Identity:
-    """With Nesterov's look-ahead variable the gradient at θ + αv is one at the variable itself."""
+    """With Nesterov's look-ahead variable the gradient at θ + αv is one at the variable itself.
+
+    >>> print(nesterov().steps[-1])
+    φ' = φ + u + α(u − v)
+    """
     theta, v, g, alpha, epsilon = (
         real("theta", 3),
         real("v", 3),
@@ -92,7 +100,11 @@ def nesterov() -> Identity:
 
 
 def momentum() -> Identity:
-    """Momentum is a sum of past gradients with weights that decay."""
+    """Momentum is a sum of past gradients with weights that decay.
+
+    >>> print(momentum().steps[-1])
+    E = −ε μ/(1 − α) (3 − α(1 − α³)/(1 − α))
+    """
     g, alpha, epsilon = [real(f"g_{i}") for i in (1, 2, 3)], unit("a"), unit("e")
     v: list[Node] = [constant(0)]
     for gradient in g:
@@ -140,7 +152,11 @@ def momentum() -> Identity:
 
 
 def weight_decay() -> Identity:
-    """A penalty ½α‖θ‖² shrinks θ by a factor before each step."""
+    """A penalty ½α‖θ‖² shrinks θ by a factor before each step.
+
+    >>> print(weight_decay().steps[-1])
+    θ − ε(g + α θ) = (1 − ε α)θ − ε g
+    """
     names = {
         "theta": real("theta", 3),
         "g": real("g", 3),
@@ -155,7 +171,11 @@ def weight_decay() -> Identity:
 
 
 def initialisation() -> Identity:
-    """Variances of weights that keep those of signals (Xavier) and of rectified signals (He)."""
+    """Variances of weights that keep those of signals (Xavier) and of rectified signals (He).
+
+    >>> print(initialisation().steps[0])
+    nᵢ (1/nᵢ) q = q
+    """
     a, b = (build.add(build.absolute(real(name)), 1.0) for name in ("a", "b"))
     s, moment = (
         build.add(build.absolute(real("s")), 0.1),
@@ -181,7 +201,11 @@ def initialisation() -> Identity:
 
 
 def evidence_bound() -> Identity:
-    """The identity of the VAE: evidence minus the gap is the bound."""
+    """The identity of the VAE: evidence minus the gap is the bound.
+
+    >>> print(evidence_bound().steps[0])
+    r ⊙ P = p ⊙ l
+    """
     q, p = (f.softmax(real(name, 4), axis=0) for name in ("a", "b"))
     likelihood = f.sigmoid(real("c", 4))
     joint = build.multiply(p, likelihood)
@@ -213,7 +237,11 @@ def evidence_bound() -> Identity:
 
 
 def bias_and_variance() -> Identity:
-    """Expected squared error = noise + bias² + variance."""
+    """Expected squared error = noise + bias² + variance.
+
+    >>> print(bias_and_variance().steps[-1])
+    Σ (f − F)²/n = (f − m)² + Σ (F − m)²/n
+    """
     truth, noise, estimates = real("f"), real("s"), real("F", 5)
     mean = build.mean(estimates)
     names = {"f": truth, "s": noise, "F": estimates, "m": mean, "n": constant(5)}
@@ -237,7 +265,11 @@ def bias_and_variance() -> Identity:
 
 
 def welford() -> Identity:
-    """One pass over the data for mean and sum of squares."""
+    """One pass over the data for mean and sum of squares.
+
+    >>> print(welford().steps[0])
+    μ = ν + (x − ν)/n
+    """
     x = real("x", 5)
     first = build.slice_axes(x, (0,), (4,), (1,))
     last = build.sum_over(build.slice_axes(x, (4,), (5,), (1,)))
@@ -267,7 +299,11 @@ def _scatter(x: Node) -> Node:
 
 
 def newton() -> Identity:
-    """The step to the lowest point of the quadratic model."""
+    """The step to the lowest point of the quadratic model.
+
+    >>> print(newton().steps[-1])
+    gᵀν + ½ νᵀ H ν ≤ gᵀd + ½ dᵀ H d
+    """
     root, g, d = real("A", 3, 3), real("g", 3), real("d", 3)
     identity = build.cast(
         build.equal(build.iota((3, 3), 0), build.iota((3, 3), 1)), dtypes.FLOAT64
@@ -321,6 +357,11 @@ def identity(
 
     Raises:
         ArgumentError: no such result; the message lists the names.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> print(identity("welford", evaluate, value_sampler(0)).steps[0])
+    μ = ν + (x − ν)/n
     """
     if name not in IDENTITIES:
         raise ArgumentError(

@@ -29,12 +29,19 @@ _SIGNS = {"=": "=", "≤": r"\le", "<": "<"}
 
 @dataclass(frozen=True)
 class IdentityStep:
-    """left = right, left ≤ right or left < right, and why."""
+    """left = right, left ≤ right or left < right, and why.
+
+    >>> print(IdentityStep("a² − b²", "=", "(a − b)(a + b)", "difference of squares"))
+    a² − b² = (a − b)(a + b)
+    """
 
     left: str
     relation: str
     right: str
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.relation} {self.right}"
 
 
 @final
@@ -43,6 +50,10 @@ class Identity:
     """A named result: its steps, and the nodes of the names in them.
 
     With ``evaluate`` and ``draw`` it is printed with its proof.
+
+    >>> square = Identity("Square", "", {"x": build.input_node("x", ())}, (IdentityStep("x x", "=", "x²", "power"),))
+    >>> square.title, square.known()["x"].shape
+    ('Square', ())
     """
 
     title: str

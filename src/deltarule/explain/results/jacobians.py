@@ -61,6 +61,10 @@ class MatrixDerivative:
 
     ``applied`` is the graph of (matrix · direction) that the term must reproduce. That product times the vector
     ``along`` is the slope of ``scalar`` as ``variable`` moves along ``moves``, which central differences estimate.
+
+    >>> W, x = build.input_node("W", (2, 3)), build.input_node("x", (3,))
+    >>> jacobian(build.matmul(W, x), x).lines
+    ('∂y/∂x = Wᵀ',)
     """
 
     left: m.Formula
@@ -166,6 +170,11 @@ def jacobian(
 
     Raises:
         ArgumentError: y or x is no vector, y does not depend on x, or no closed form is known.
+
+    >>> from deltarule.graph import functions
+    >>> x = build.input_node("x", (3,))
+    >>> print(jacobian(functions.sigmoid(x), x))
+    ∂y/∂x = diag(σ(x) ⊙ (1 − σ(x)))
     """
     if layout not in {"denominator", "numerator"}:
         raise ArgumentError(
@@ -219,6 +228,10 @@ def hessian(
     Raises:
         ArgumentError: x is a matrix, the loss does not depend on it, or no closed form is known.
         GraphError: the loss is not a scalar.
+
+    >>> A, x = build.input_node("A", (3, 3)), build.input_node("x", (3,))
+    >>> print(hessian(build.matmul(x, build.matmul(A, x)), x))
+    ∂²L/∂x² = A + Aᵀ
     """
     if x.rank > 1:
         raise ArgumentError(
@@ -272,14 +285,23 @@ def _needs(y: Node, x: Node, where: str) -> None:
 
 
 def quotient(over: m.Formula, under: m.Formula) -> m.Formula:
-    """Return ∂over/∂under."""
+    """Return ∂over/∂under.
+
+    >>> m.to_text(quotient(m.identifier("y"), m.identifier("x_1")))
+    '∂y/∂x₁'
+    """
     return m.Fraction(
         m.row(m.Operator("∂"), over), m.row(m.Operator("∂"), under), inline=True
     )
 
 
 def name_of(node: Node, known: Mapping[Node, str], usual: str, otherwise: str) -> str:
-    """Return the name of a value: the one given, else the usual letter unless an input has it."""
+    """Return the name of a value: the one given, else the usual letter unless an input has it.
+
+    >>> x = build.input_node("x", (3,))
+    >>> name_of(build.exp(x), {x: "x"}, "y", "f")
+    'y'
+    """
     return known.get(node) or (usual if usual not in known.values() else otherwise)
 
 

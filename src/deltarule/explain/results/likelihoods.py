@@ -25,7 +25,11 @@ def _positive(name: str, *shape: int) -> Node:
 
 
 def hyperbolic_tangent() -> Identity:
-    """The hyperbolic tangent is a logistic function, scaled and shifted."""
+    """The hyperbolic tangent is a logistic function, scaled and shifted.
+
+    >>> print(hyperbolic_tangent().steps[-1])
+    1 − tanh(x)² = 4σ(2x)(1 − σ(2x))
+    """
     steps = (
         IdentityStep(
             "tanh(x)", "=", "(exp(x) − exp(−x))/(exp(x) + exp(−x))", "definition"
@@ -39,7 +43,11 @@ def hyperbolic_tangent() -> Identity:
 
 
 def gaussian_divergence() -> Identity:
-    """The Kullback–Leibler divergence of two normal distributions."""
+    """The Kullback–Leibler divergence of two normal distributions.
+
+    >>> print(gaussian_divergence().steps[-1])
+    0 ≤ K
+    """
     m, n, s, t = real("m"), real("n"), _positive("s"), _positive("t")
     # three nodes of the Gauss–Hermite rule: exact for polynomials up to degree 5
     nodes = [-math.sqrt(3.0), 0.0, math.sqrt(3.0)]
@@ -83,7 +91,11 @@ def _log_density(x: Node, mean: Node, deviation: Node) -> Node:
 
 
 def gaussian_likelihood() -> Identity:
-    """Mean and variance of the data maximise the likelihood of a normal distribution."""
+    """Mean and variance of the data maximise the likelihood of a normal distribution.
+
+    >>> print(gaussian_likelihood().steps[0].reason)
+    ∂ℓ/∂μ = Σ (x − μ)/s is 0 at μ = m
+    """
     x = real("x", _N)
     mean = build.mean(x)
     centred = build.subtract(x, mean)
@@ -107,7 +119,11 @@ def gaussian_likelihood() -> Identity:
 
 
 def bernoulli_likelihood() -> Identity:
-    """The share of successes maximises the likelihood of a Bernoulli distribution."""
+    """The share of successes maximises the likelihood of a Bernoulli distribution.
+
+    >>> [step.reason for step in bernoulli_likelihood().steps][:1]
+    ['∂ℓ/∂p is 0 at p = k/n']
+    """
     k, j = _positive("k"), _positive("j")
     n = build.add(k, j)
     names = {"k": k, "n": n, "p": build.divide(k, n), "q": f.sigmoid(real("z"))}
@@ -126,7 +142,11 @@ def bernoulli_likelihood() -> Identity:
 
 
 def categorical_likelihood() -> Identity:
-    """The shares of the classes maximise the likelihood of a softmax model."""
+    """The shares of the classes maximise the likelihood of a softmax model.
+
+    >>> [step.reason for step in categorical_likelihood().steps][:1]
+    ['p is a distribution']
+    """
     c = _positive("c", 4)
     n = build.sum_over(c)
     names = {
@@ -149,7 +169,11 @@ def categorical_likelihood() -> Identity:
 
 
 def principal_components() -> Identity:
-    """The direction of the largest variance is an eigenvector of the covariance matrix."""
+    """The direction of the largest variance is an eigenvector of the covariance matrix.
+
+    >>> [step.reason for step in principal_components().steps][:1]
+    ['the gradient of wᵀCw − λ(wᵀw − 1) is 0']
+    """
     smallest = _positive("l")
     middle = build.add(smallest, _positive("k"))
     largest = build.add(middle, _positive("h"))

@@ -46,7 +46,13 @@ def _contains(term: Term, node: Node) -> bool:
 
 
 def linear_part(term: Term, node: Node) -> Term | None:
-    """Return M where a term is M · (the symbol of ``node``), else None."""
+    """Return M where a term is M · (the symbol of ``node``), else None.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> A, x = Symbol.of("A", (2, 3)), Symbol.of("x", (3, 1))
+    >>> term_text(linear_part(matmul(A, x), x.node))
+    'A'
+    """
     if isinstance(term, Symbol) and term.node is node:
         rows = term.shape[0] if term.shape else 1
         return diagonal(number(_ONE, (rows, 1))) if rows != 1 else number(_ONE, (1, 1))
@@ -118,7 +124,12 @@ def _unit(place: int, size: int) -> Term:
 
 
 def explicit(term: Term) -> Term:
-    """Return a matrix as the table of its entries where it is a sum of multiples of eᵢeⱼᵀ; else as it is."""
+    """Return a matrix as the table of its entries where it is a sum of multiples of eᵢeⱼᵀ; else as it is.
+
+    >>> A = Symbol.of("A", (2, 2))
+    >>> explicit(A) is A
+    True
+    """
     entries: dict[tuple[int, int], Term] = {}
     apart = spread(term)
     parts = apart.terms if isinstance(apart, Sum) else (apart,)

@@ -28,7 +28,11 @@ from deltarule.render.numbers import scientific
 
 @dataclass(frozen=True)
 class Rule:
-    """An update rule: its title, what sets it apart, and the names and values of its hyperparameters."""
+    """An update rule: its title, what sets it apart, and the names and values of its hyperparameters.
+
+    >>> Rule("SGD", "", {"eta": 0.1}).title
+    'SGD'
+    """
 
     title: str
     settings: Mapping[str, float]
@@ -37,7 +41,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Update:
-    """One line of one step: what is set, by which formula, and to what value."""
+    """One line of one step: what is set, by which formula, and to what value.
+
+    >>> from deltarule.explain.formula.term import Symbol
+    >>> from deltarule.explain.formula.algebra import scale
+    """
 
     step: int
     name: str

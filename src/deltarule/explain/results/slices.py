@@ -59,6 +59,10 @@ class Slices:
 
     ``term`` is the pullback of the symbol ``direction`` and ``applied`` its graph. ``unit`` and ``basis`` are the
     letters of unit vectors and basis matrices.
+
+    >>> W, x = build.input_node("W", (2, 3)), build.input_node("x", (3,))
+    >>> slices(build.matmul(W, x), W).lines[-1]
+    '∂y/∂Wₖⱼ = xⱼ eₖ = Eₖⱼx'
     """
 
     y: Node

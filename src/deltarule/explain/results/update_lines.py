@@ -24,7 +24,13 @@ _MOVES = frozenset({Op.CAST, Op.BROADCAST, Op.RESHAPE, Op.STOP_GRADIENT, Op.NEGA
 
 @dataclass(frozen=True)
 class Slot:
-    """A value that a step replaces: its name, the input that it is, and the node of its next value."""
+    """A value that a step replaces: its name, the input that it is, and the node of its next value.
+
+    >>> from deltarule.graph import build
+    >>> v = build.input_node("v", (3,))
+    >>> Slot("v", v, build.multiply(v, 0.9)).name
+    'v'
+    """
 
     name: str
     before: Node
@@ -76,7 +82,12 @@ class Line:
 
 
 class Names:
-    """Names that are taken, and free ones like them."""
+    """Names that are taken, and free ones like them.
+
+    >>> names = Names({"v"})
+    >>> names.free("v"), names.free("m")
+    ('v_2', 'm')
+    """
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
@@ -100,7 +111,12 @@ def given_symbols(update: UpdateGraph) -> dict[Node, Symbol]:
 
 
 def symbol_of(name: str, node: Node) -> Symbol:
-    """Return the symbol of a node."""
+    """Return the symbol of a node.
+
+    >>> from deltarule.graph import build
+    >>> symbol_of("m", build.input_node("m", (3,))).shape
+    (3, 1)
+    """
     return Symbol(name, matrix_shape(node.shape), node)
 
 
@@ -114,7 +130,14 @@ def translator_of(update: UpdateGraph, count: Symbol) -> Translator:
 
 
 def counted_step(node: Node) -> Node | None:
-    """Return the step, from 0, where a node is the count from 1 that belongs to it."""
+    """Return the step, from 0, where a node is the count from 1 that belongs to it.
+
+    >>> from deltarule import dtypes
+    >>> from deltarule.graph import build
+    >>> step = build.input_node("step", (), dtypes.INT64)
+    >>> counted_step(build.add(step, 1)) is step
+    False
+    """
     if node.op is not Op.ADD or node.rank != 0:
         return None
     steps = [

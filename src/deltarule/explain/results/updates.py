@@ -43,7 +43,13 @@ _ONE = Fraction(1)
 
 @dataclass(frozen=True)
 class Assignment:
-    """One line: the symbol that is set, whose node is the input that later lines read, and the formula."""
+    """One line: the symbol that is set, whose node is the input that later lines read, and the formula.
+
+    >>> from deltarule.explain.formula.algebra import scale
+    >>> theta = Symbol.of("theta")
+    >>> Assignment(theta, scale(2, theta)).target.name
+    'theta'
+    """
 
     target: Symbol
     term: Term

@@ -114,7 +114,12 @@ def as_node(value: Operand, tensor_dtype: DType | None = None) -> Node:
 
 
 def dimension(unknown: Dimension, dtype: DType = dtypes.FLOAT32) -> Node:
-    """Return an unknown size as a scalar."""
+    """Return an unknown size as a scalar.
+
+    >>> size = dimension("N")
+    >>> size
+    <dimension () float32>
+    """
     return intern(Op.DIMENSION, (), {"dimension": unknown}, (), dtype)
 
 

@@ -35,7 +35,17 @@ FIRST_POINTER = (
 
 @dataclass(frozen=True)
 class OperandRoles:
-    """The roles of the operands in C = A·B: rows from A, columns from B."""
+    """The roles of the operands in C = A·B: rows from A, columns from B.
+
+    >>> from deltarule.graph.build import input_node, matmul
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> A, B = input_node("A", (2, 3)), input_node("B", (3, 4))
+    >>> (product,) = lower(Program((A, B), (matmul(A, B),))).program.statements
+    >>> roles = assign_roles(product, lanes=8)
+    >>> [axis.extent for axis in (*roles.rows, *roles.columns, *roles.reduce)]
+    [2, 4, 3]
+    """
 
     a: Load
     b: Load
@@ -92,7 +102,17 @@ class Product:
 
 
 def assign_roles(statement: Contraction, lanes: int) -> OperandRoles | None:
-    """Return the better assignment of operands to A and B; None if the contraction cannot be tiled."""
+    """Return the better assignment of operands to A and B; None if the contraction cannot be tiled.
+
+    >>> from deltarule.graph.build import input_node, matmul
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> A, B = input_node("A", (2, 3)), input_node("B", (3, 4))
+    >>> (product,) = lower(Program((A, B), (matmul(A, B),))).program.statements
+    >>> roles = assign_roles(product, lanes=8)
+    >>> roles.a.buffer.name, roles.b.buffer.name
+    ('A', 'B')
+    """
     found = []
     stores = [
         store
@@ -259,7 +279,16 @@ class _Epilogue:
 
 
 def as_nest(statement: Contraction) -> Nest:
-    """Return a contraction as a nest that reduces products, for strides that cannot be tiled."""
+    """Return a contraction as a nest that reduces products, for strides that cannot be tiled.
+
+    >>> from deltarule.graph.build import input_node, matmul
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> A, B = input_node("A", (2, 3)), input_node("B", (3, 4))
+    >>> (product,) = lower(Program((A, B), (matmul(A, B),))).program.statements
+    >>> [reduction.kind for reduction in as_nest(product).reductions]
+    ['sum']
+    """
     dtype = statement.left.dtype
     product = Apply(dtype, Op.MULTIPLY, (statement.left, statement.right))
     sums = Reduction("sum", product, dtype, dtype)

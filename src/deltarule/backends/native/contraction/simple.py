@@ -45,7 +45,16 @@ def emit_simple_contraction(
     epilogue: Epilogue | None = None,
     scratch: bool = False,
 ) -> str:
-    """Return the function of ``emit_contraction`` as scalar loops, for any strides."""
+    r"""Return the function of ``emit_contraction`` as scalar loops, for any strides.
+
+    >>> from deltarule.backends.native.contraction.specification import ContractionIndex
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> i, k = ContractionIndex("i", 4, 2, 0, 3), ContractionIndex("k", 2, 1, 1, 0)
+    >>> spec = ContractionSpec((i, k), free_m=("i",), free_n=(), reduce=("k",))
+    >>> text = emit_simple_contraction(spec, Module(host(target="avx2")), "product")
+    >>> text.split("(")[0], text.count("load float")
+    ('define void @product', 4)
+    """
     e = Emitter(module)
     kind = type_of(spec.dtype)
     rows = tuple(_level(index) for index in spec.group(spec.batch + spec.free_m))

@@ -28,7 +28,11 @@ FAR_BYTES = 2048  # rows of B at this distance are on different pages, or map to
 
 @dataclass(frozen=True)
 class Level:
-    """One loop: its extent and its strides in elements."""
+    """One loop: its extent and its strides in elements.
+
+    >>> Level(8, 16, 0, 4).extent
+    8
+    """
 
     extent: int
     a: int = 0
@@ -49,7 +53,11 @@ class TileOffset:
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of ``count`` tiles of ``size`` positions of the blocked level, from position ``first``."""
+    """A run of ``count`` tiles of ``size`` positions of the blocked level, from position ``first``.
+
+    >>> Segment(0, 4, 14)
+    Segment(first=0, count=4, size=14, lanes=None)
+    """
 
     first: int
     count: int
@@ -59,7 +67,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class AxisTiling:
-    """The tiling of one axis; ``width`` is 1 for rows, and the number of vector lanes for columns."""
+    """The tiling of one axis; ``width`` is 1 for rows, and the number of vector lanes for columns.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> i, j = ContractionIndex("i", 64, 32, 0, 16), ContractionIndex("j", 16, 0, 1, 1)
+    >>> k = ContractionIndex("k", 32, 1, 16, 0)
+    >>> spec = ContractionSpec((i, j, k), free_m=("i",), free_n=("j",), reduce=("k",))
+    >>> schedule = schedule_contraction(spec, host(target="avx2"))
+    >>> schedule.rows.size, schedule.columns.size, schedule.columns.width
+    (64, 16, 8)
+    """
 
     levels: tuple[Level, ...]
     blocked: int
@@ -158,7 +175,16 @@ class AxisTiling:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The schedule of a contraction."""
+    """The schedule of a contraction.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> i, j = ContractionIndex("i", 64, 32, 0, 16), ContractionIndex("j", 16, 0, 1, 1)
+    >>> k = ContractionIndex("k", 32, 1, 16, 0)
+    >>> spec = ContractionSpec((i, j, k), free_m=("i",), free_n=("j",), reduce=("k",))
+    >>> schedule = schedule_contraction(spec, host(target="avx2"))
+    >>> schedule.split(2, by="rows")
+    [(0, 30, 0, 16), (30, 64, 0, 16)]
+    """
 
     spec: ContractionSpec
     machine: Machine
@@ -252,7 +278,12 @@ def _even_ranges(bounds: Sequence[int], parts: int) -> list[tuple[int, int]]:
 
 
 def levels_of(indices: Iterable[ContractionIndex], keep: int = 0) -> tuple[Level, ...]:
-    """Return the loops of indices, without those of extent 1; adjacent loops are merged where all strides allow it."""
+    """Return the loops of indices, without those of extent 1; adjacent loops are merged where all strides allow it.
+
+    >>> rows = ContractionIndex("i", 4, 8, 0, 8), ContractionIndex("j", 8, 1, 0, 1)
+    >>> [level.extent for level in levels_of(rows)]
+    [32]
+    """
     merged: list[Level] = []
     for index in indices:
         level = Level(index.extent, index.a_stride, index.b_stride, index.c_stride)
@@ -275,6 +306,13 @@ def schedule_contraction(
 
     Tiles need columns whose last index has stride 1 in C, and in B too unless there is ``scratch`` memory to pack B (or
     a single column). With scratch memory, A and B are also packed if their strides would cause cache misses.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> i, j = ContractionIndex("i", 64, 32, 0, 16), ContractionIndex("j", 16, 0, 1, 2)
+    >>> k = ContractionIndex("k", 32, 1, 16, 0)
+    >>> strided = ContractionSpec((i, j, k), free_m=("i",), free_n=("j",), reduce=("k",))
+    >>> schedule_contraction(strided, host(target="avx2")) is None
+    True
     """
     width = machine.lanes(spec.dtype)
     columns = levels_of(spec.group(spec.free_n)) or (Level(1, 0, 1, 1),)

@@ -32,7 +32,11 @@ _AARCH64_TRIPLE = "aarch64-unknown-linux-gnu"
 
 @dataclass(frozen=True)
 class Caches:
-    """Sizes in bytes of one core's first- and second-level data caches and of the shared third level."""
+    """Sizes in bytes of one core's first- and second-level data caches and of the shared third level.
+
+    >>> Caches(32768, 1048576).first
+    32768
+    """
 
     first: int = 32 * 1024
     second: int = 512 * 1024

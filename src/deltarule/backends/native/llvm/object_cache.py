@@ -151,7 +151,11 @@ def _evict(folder: Path, suffix: str) -> None:
 
 @functools.cache
 def compiler_digest() -> str:
-    """Return a digest of the compiler sources; "" if they cannot be read."""
+    """Return a digest of the compiler sources; "" if they cannot be read.
+
+    >>> compiler_digest() == compiler_digest()
+    True
+    """
     package = Path(__file__).parents[3]
     sources = [
         file

@@ -99,6 +99,14 @@ def apply(
         source: Element type of the operands.
         width: Number of lanes.
         not_nan: Whether the first operand of a maximum or minimum is known not to be NaN.
+
+    >>> from deltarule.backends.native.llvm.emitter import Module
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> from deltarule.dtypes import FLOAT32
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> result = apply(e, Op.ADD, FLOAT32, ("%x", "%y"), FLOAT32, 8)
+    >>> print(e.lines[0].strip())
+    %t1 = fadd <8 x float> %x, %y
     """
     if op in _MATHEMATICS:
         return call_math(e, _MATHEMATICS[op], dtype.name, tuple(operands), width)
@@ -160,7 +168,15 @@ def _select(
 def select(
     e: Emitter, condition: str, dtype: DType, then: str, otherwise: str, width: int
 ) -> str:
-    """Return ``then`` where the condition (i1, or a vector of i1) holds, ``otherwise`` elsewhere."""
+    """Return ``then`` where the condition (i1, or a vector of i1) holds, ``otherwise`` elsewhere.
+
+    >>> from deltarule.backends.native.llvm.emitter import Module
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> result = select(e, "%c", INT64, "%x", "%y", 4)
+    >>> print(e.lines[0].strip())
+    %t1 = select <4 x i1> %c, <4 x i64> %x, <4 x i64> %y
+    """
     test = f"<{width} x i1>" if width > 1 else "i1"
     return e.assign(
         f"select {test} {condition}, {kind(dtype, width)} {then}, {kind(dtype, width)} {otherwise}"
@@ -170,7 +186,16 @@ def select(
 def intrinsic(
     e: Emitter, name: str, dtype: DType, operands: Operands, width: int, rest: str = ""
 ) -> str:
-    """Return the result of an intrinsic on operands of one type."""
+    """Return the result of an intrinsic on operands of one type.
+
+    >>> from deltarule.backends.native.llvm.emitter import Module
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> from deltarule.dtypes import FLOAT32
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> result = intrinsic(e, "sqrt", FLOAT32, ("%x",), 8)
+    >>> print(e.lines[0].strip())
+    %t1 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %x)
+    """
     listed = ", ".join(f"{kind(dtype, width)} {operand}" for operand in operands)
     return e.assign(
         f"call {kind(dtype, width)} @llvm.{name}.{mangled(dtype, width)}({listed}{rest})"
@@ -272,7 +297,16 @@ COVERED = frozenset(_TABLE) | frozenset(_MATHEMATICS) | {Op.CAST}
 
 
 def cast(e: Emitter, x: str, source: DType, target: DType, width: int) -> str:
-    """Return a value in another element type: floats to integers towards zero (saturating), to bool by ≠ 0."""
+    """Return a value in another element type: floats to integers towards zero (saturating), to bool by ≠ 0.
+
+    >>> from deltarule.backends.native.llvm.emitter import Module
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> from deltarule.dtypes import FLOAT32, FLOAT64
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> result = cast(e, "%x", FLOAT32, FLOAT64, 4)
+    >>> print(e.lines[0].strip())
+    %t1 = fpext <4 x float> %x to <4 x double>
+    """
     if source is target:
         return x
     old, new = kind(source, width), kind(target, width)

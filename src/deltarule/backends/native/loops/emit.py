@@ -39,7 +39,18 @@ from deltarule.lower.loops import (
 
 @dataclass(frozen=True)
 class Kernel:
-    """The kernel of a statement: its function, the arguments, and how its iterations may be divided among threads."""
+    """The kernel of a statement: its function, the arguments, and how its iterations may be divided among threads.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> from deltarule.graph.build import exp, input_node
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> x = input_node("x", (64,))
+    >>> (nest,) = lower(Program((x,), (exp(x),))).program.statements
+    >>> kernel, _ = emit_nest(nest, Module(host(target="avx2")), "exp64")
+    >>> kernel.name, [buffer.name for buffer in kernel.buffers]
+    ('exp64', ['x', 'output0'])
+    """
 
     name: str
     buffers: tuple[Buffer, ...]
@@ -49,7 +60,18 @@ class Kernel:
 
 
 def emit_nest(nest: Nest | Scatter, module: Module, name: str) -> tuple[Kernel, str]:
-    """Return the kernel of a nest and the text of its function."""
+    """Return the kernel of a nest and the text of its function.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> from deltarule.graph.build import exp, input_node
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> x = input_node("x", (64,))
+    >>> (nest,) = lower(Program((x,), (exp(x),))).program.statements
+    >>> kernel, text = emit_nest(nest, Module(host(target="avx2")), "exp64")
+    >>> text.splitlines()[0]
+    'define internal void @exp64(ptr %context, ptr %b0, ptr %b1, i64 %begin, i64 %end) nounwind {'
+    """
     emitter = _NestEmitter(nest, module, name)
     return emitter.kernel(), emitter.text()
 

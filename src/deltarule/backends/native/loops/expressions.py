@@ -59,7 +59,11 @@ _ALIGNMENT = {"i1": 1, "i8": 1, "i32": 4, "i64": 8, "float": 4, "double": 8}
 
 @dataclass(frozen=True)
 class Value:
-    """A register or constant, and its number of lanes."""
+    """A register or constant, and its number of lanes.
+
+    >>> Value("%t1", 8).width
+    8
+    """
 
     text: str
     width: int = 1
@@ -67,7 +71,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Mask:
-    """The condition under which an element is read: one for all lanes (i1) and one per lane."""
+    """The condition under which an element is read: one for all lanes (i1) and one per lane.
+
+    >>> Mask().whole is None
+    True
+    """
 
     whole: str | None = None
     lanes: str | None = None

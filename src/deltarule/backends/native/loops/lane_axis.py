@@ -14,7 +14,18 @@ _RANDOM_BLOCK = 32  # float32 random numbers per block
 
 
 def lane_axis(nest: Nest | Scatter, machine: Machine) -> tuple[Axis | None, int]:
-    """Return the axis to vectorise (None for scalar code), and the number of lanes."""
+    """Return the axis to vectorise (None for scalar code), and the number of lanes.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> from deltarule.graph.build import exp, input_node
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> x = input_node("x", (64,))
+    >>> (nest,) = lower(Program((x,), (exp(x),))).program.statements
+    >>> axis, lanes = lane_axis(nest, host(target="avx2"))
+    >>> axis.name, lanes
+    ('i0x', 8)
+    """
     width = _n_lanes(nest, machine)
     accesses = [load.index for load in nest.reads] + [
         store.index for store in nest.stores
@@ -88,7 +99,16 @@ def _points(nest: Nest | Scatter) -> int:
 
 
 def scalar_cost(nest: Nest | Scatter) -> float:
-    """Return the estimated cycles of scalar code for a nest."""
+    """Return the estimated cycles of scalar code for a nest.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> from deltarule.graph.program import Program
+    >>> from deltarule.lower.lower import lower
+    >>> x = input_node("x", (64,))
+    >>> (nest,) = lower(Program((x,), (exp(x),))).program.statements
+    >>> scalar_cost(nest)
+    320.0
+    """
     work = sum(1.0 for _ in subexpressions(nest.roots())) + len(nest.stores)
     return _points(nest) * (work + _LOOP_COST)
 

@@ -19,7 +19,11 @@ _CALLS = 16  # calls per block of 32 float32 elements
 
 @dataclass(frozen=True)
 class Key:
-    """The key of a sequence of random numbers, as i32 registers."""
+    """The key of a sequence of random numbers, as i32 registers.
+
+    >>> Key("%seed", "%stream", "%step").seed
+    '%seed'
+    """
 
     seed: str
     stream: str
@@ -92,6 +96,10 @@ def emit_uniform(module: Module, dtype: str) -> str:
     """Add ``void @random.uniform.<dtype>(ptr out, i64 begin, i64 end, i32 seed, i32 stream, i32 step)``.
 
     The function stores elements begin … end − 1 of the sequence in ``out[begin … end − 1]``. Returns its name.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> emit_uniform(Module(host(target="avx2")), "float32")
+    'random.uniform.float32'
     """
     name = f"random.uniform.{dtype}"
     if name in module:

@@ -44,6 +44,9 @@ class SplitNest(Nest):
         unrolled: Axes that are unrolled completely.
         factor: Number of results along the last axis that one iteration computes.
         float32_runs: Whether the innermost sums are accumulated in float32, and only their results in float64.
+
+    >>> SplitNest("fill", (Axis("i", 8),), ()).factor
+    1
     """
 
     unrolled: tuple[Axis, ...] = ()
@@ -53,7 +56,11 @@ class SplitNest(Nest):
 
 @dataclass(frozen=True)
 class Region:
-    """The specialisation of a nest to the iterations ``range(start, stop, step)`` of an axis."""
+    """The specialisation of a nest to the iterations ``range(start, stop, step)`` of an axis.
+
+    >>> Region(0, 8, 1, Nest("fill", (Axis("i", 8),), ())).stop
+    8
+    """
 
     start: int
     stop: int
@@ -62,14 +69,22 @@ class Region:
 
 
 def is_padded(nest: Nest) -> bool:
-    """Return whether a nest reads enough zero-padded values for splitting to pay."""
+    """Return whether a nest reads enough zero-padded values for splitting to pay.
+
+    >>> is_padded(Nest("fill", (Axis("i", 8),), ()))
+    False
+    """
     return sum(isinstance(guard.outside, Number) for guard in _guards(nest)) >= (
         _MIN_GUARDS
     )
 
 
 def unrolled_axes(nest: Nest) -> tuple[Axis, ...]:
-    """Return the axes of few values on which the position in a dilated signal depends."""
+    """Return the axes of few values on which the position in a dilated signal depends.
+
+    >>> unrolled_axes(Nest("fill", (Axis("i", 8),), ()))
+    ()
+    """
     found: dict[Axis, None] = {}
     for guard in _guards(nest):
         for condition in guard.conditions:

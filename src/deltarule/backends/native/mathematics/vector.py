@@ -189,7 +189,16 @@ class Vector:
 
 
 def where(condition: Vector, then: Vector | float, otherwise: Vector | float) -> Vector:
-    """Return ``then`` in the lanes where the condition holds, ``otherwise`` elsewhere; one must be a ``Vector``."""
+    """Return ``then`` in the lanes where the condition holds, ``otherwise`` elsewhere; one must be a ``Vector``.
+
+    >>> from deltarule.backends.native.llvm.emitter import Module
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> x = Vector(e, "%x", "float32", 8)
+    >>> larger = where(x.compare("gt", 0.0), x, 0.0)
+    >>> print(e.lines[-1].strip())
+    %t2 = select <8 x i1> %t1, <8 x float> %x, <8 x float> splat (float 0x0000000000000000)
+    """
     if isinstance(then, Vector):
         first, second = then, then._operand(otherwise)
     elif isinstance(otherwise, Vector):
@@ -204,7 +213,14 @@ def where(condition: Vector, then: Vector | float, otherwise: Vector | float) ->
 
 
 def polynomial(x: Vector, coefficients: Sequence[float]) -> Vector:
-    """Return c₀ + c₁·x + c₂·x² + … by Horner's rule."""
+    """Return c₀ + c₁·x + c₂·x² + … by Horner's rule.
+
+    >>> from deltarule.backends.native.llvm.emitter import Module
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> polynomial(Vector(e, "%x", "float32", 8), [1.0, 2.0, 3.0]).text, len(e.lines)
+    ('%t2', 2)
+    """
     value = x.constant(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         value = value.times_plus(x, coefficient)
@@ -226,7 +242,15 @@ def two_product(a: Vector, b: Vector | float) -> tuple[Vector, Vector]:
 
 
 def two_sum(a: Vector, b: Vector) -> tuple[Vector, Vector]:
-    """Return a + b as the rounded sum and its exact error (Knuth)."""
+    """Return a + b as the rounded sum and its exact error (Knuth).
+
+    >>> from deltarule.backends.native.llvm.emitter import Module
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> total, error = two_sum(Vector(e, "%x", "float64", 4), Vector(e, "%y", "float64", 4))
+    >>> print(e.lines[0].strip())
+    %t1 = fadd <4 x double> %x, %y
+    """
     total = a + b
     virtual = total - a
     return total, (a - (total - virtual)) + (b - virtual)

@@ -58,6 +58,13 @@ def call_math(
 
     Raises:
         ArgumentError: the name is unknown.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> e = Emitter(Module(host(target="avx2")))
+    >>> call_math(e, "exp", "float32", ("%x",), width=8)
+    '%t1'
+    >>> print(e.lines[-1].strip())
+    %t1 = call <8 x float> @math.exp.float32.8(<8 x float> %x)
     """
     symbol = math_function(emitter.module, name, dtype, width)
     kind = type_of(dtype, width)
@@ -67,7 +74,12 @@ def call_math(
 
 
 def math_function(module: Module, name: str, dtype: str, width: int) -> str:
-    """Add an elementary function to the module, unless it exists; return its symbol."""
+    """Add an elementary function to the module, unless it exists; return its symbol.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> math_function(Module(host(target="avx2")), "tanh", "float64", 4)
+    'math.tanh.float64.4'
+    """
     if name not in _UNARY and name != "pow":
         expected = f"one of {', '.join([*_UNARY, 'pow'])}"
         raise ArgumentError("vector mathematics", expected=expected, got=repr(name))

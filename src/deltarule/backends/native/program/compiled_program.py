@@ -24,7 +24,11 @@ from deltarule.backends.validation import CheckMessage
 
 @dataclass(frozen=True)
 class ArenaArray:
-    """An array in the arena; if ``width`` is not 0, its ``axis`` is stored in panels (see ``lower.memory_layout``)."""
+    """An array in the arena; if ``width`` is not 0, its ``axis`` is stored in panels (see ``lower.memory_layout``).
+
+    >>> ArenaArray(offset=0, size=6, dtype="float32").size
+    6
+    """
 
     offset: int
     size: int
@@ -45,6 +49,9 @@ class CompiledProgram:
         arena_arrays: Arrays of the arena that persist between calls.
         messages: Messages of the checks.
         labels: Labels of the statements whose cycles are counted in the last words of the context.
+
+    >>> CompiledProgram(threads=1, arena_bytes=64, n_words=8, arrays=(6, 7)).labels
+    ()
     """
 
     threads: int

@@ -6,7 +6,13 @@ from deltarule.backends.native.llvm.emitter import Emitter, Module
 
 
 def emit_gather(module: Module, name: str, row_bytes: int) -> str:
-    """Return ``void @name(ptr context, ptr target, ptr data, ptr order, i64 begin, i64 end)``, which copies rows."""
+    """Return ``void @name(ptr context, ptr target, ptr data, ptr order, i64 begin, i64 end)``, which copies rows.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> text = emit_gather(Module(host(target="avx2")), "gather", 64)
+    >>> text.split("(")[0], "load <16 x i32>" in text
+    ('define internal void @gather', True)
+    """
     e = Emitter(module)
     with e.loop("%begin", "%end") as row:
         number = e.assign(f"load i64, ptr {e.address('int64', '%b2', row)}, align 8")

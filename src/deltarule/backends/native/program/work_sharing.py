@@ -29,6 +29,10 @@ def emit_phases(module: Module) -> str:
 
     It runs phase ``number`` (1, 2, 3 … in every thread) with ``void body(ptr context, i64 part, i64 step)`` and
     returns when all parts are finished and their writes are visible to all threads. Returns the function's name.
+
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> emit_phases(Module(host(target="avx2")))
+    'phase'
     """
     e = Emitter(module)
     lines = e.assign(f"getelementptr i8, ptr %barrier, i64 {FLAG_BYTES}")

@@ -26,7 +26,14 @@ _PACKAGE = "http://www.imsglobal.org/xsd/imsccv1p1/imscp_v1p1"
 
 
 def write(title: str, sheets: Sequence[Sequence[Question]]) -> bytes:
-    """Return a ZIP package with a quiz for each variant."""
+    """Return a ZIP package with a quiz for each variant.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> from deltarule.render.mathematics import identifier
+    >>> question = Question("What is 1 + 1?", (), (number_item(identifier("x"), 2),), "by counting")
+    >>> write("Sums", [[question]])[:2]
+    b'PK'
+    """
     files = {}
     for variant, sheet in enumerate(sheets, start=1):
         name = f"variant-{variant}"

@@ -14,7 +14,14 @@ from deltarule.render import mathematics as m
 
 
 def write(title: str, sheets: Sequence[Sequence[Question]]) -> bytes:
-    """Return the questions of all variants in GIFT."""
+    """Return the questions of all variants in GIFT.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> from deltarule.render.mathematics import identifier
+    >>> question = Question("What is 1 + 1?", (), (number_item(identifier("x"), 2),), "by counting")
+    >>> write("Sums", [[question]]).decode().splitlines()[0]
+    '$CATEGORY: $course$/top/Sums/Question 1'
+    """
     parts = []
     for position in range(len(sheets[0])):
         category = title.replace("/", "//")

@@ -25,7 +25,14 @@ from deltarule.explain.exam.responses import Choice, Numbers
 
 
 def write(title: str, sheets: Sequence[Sequence[Question]]) -> bytes:
-    """Return the questions of all variants as Moodle XML."""
+    """Return the questions of all variants as Moodle XML.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> from deltarule.render.mathematics import identifier
+    >>> question = Question("What is 1 + 1?", (), (number_item(identifier("x"), 2),), "by counting")
+    >>> write("Sums", [[question]]).decode().splitlines()[0]
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    """
     parts = [f"{HEADER}<quiz>"]
     for position in range(len(sheets[0])):
         parts.append(_category(title, position + 1))

@@ -21,7 +21,13 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the same exam gives the same bytes
 
 @dataclass(frozen=True)
 class Groups:
-    """The items of a question with their letters, grouped by how they are answered."""
+    """The items of a question with their letters, grouped by how they are answered.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> question = Question("What is 1 + 1?", (), (number_item(m.identifier("x"), 2),), "by counting")
+    >>> [letter for letter, item, response in groups(question).numbers]
+    ['a']
+    """
 
     numbers: tuple[tuple[str, Item, Numbers], ...]
     choices: tuple[tuple[str, Item, Choice], ...]
@@ -29,7 +35,13 @@ class Groups:
 
 
 def groups(question: Question) -> Groups:
-    """Return the items of a question grouped by how they are answered; formulas and words are written."""
+    """Return the items of a question grouped by how they are answered; formulas and words are written.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> question = Question("What is 1 + 1?", (), (number_item(m.identifier("x"), 2),), "by counting")
+    >>> groups(question).written
+    ()
+    """
     numbers, choices, written = [], [], []
     for index, item in enumerate(question.items):
         letter, response = label(index), item.response
@@ -54,13 +66,22 @@ def formula(part: m.Formula) -> str:
 
 
 def stem(question: Question) -> str:
-    """Return the text of a question and what is given in HTML."""
+    """Return the text of a question and what is given in HTML.
+
+    >>> stem(Question("What is 1 + 1?", (), (), "by counting"))
+    '<p>What is 1 + 1?</p>'
+    """
     given = "".join(f"<p>{formula(part)}</p>" for part in question.given)
     return f"<p>{escape(question.text)}</p>{given}"
 
 
 def asked(letter: str, item: Item, position: str = "") -> str:
-    """Return what an item asks for in HTML, with the position of one entry."""
+    r"""Return what an item asks for in HTML, with the position of one entry.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> asked("a", number_item(m.identifier("x"), 2))
+    'a) \\(x\\)'
+    """
     entry = f" [{position}]" if position else ""
     return f"{letter}) {formula(item.asked)}{entry}"
 
@@ -84,12 +105,22 @@ def number(value: float) -> str:
 
 
 def margin(value: float) -> str:
-    """Write the tolerance of a number."""
+    """Write the tolerance of a number.
+
+    >>> margin(2.0), margin(0.0)
+    ('0.001', '0.001')
+    """
     return number(tolerance(value))
 
 
 def weights(items: Sequence[tuple[str, Item, Numbers]]) -> list[int]:
-    """Return whole weights of one entry of each item, in proportion to the points of the items."""
+    """Return whole weights of one entry of each item, in proportion to the points of the items.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> item = number_item(m.identifier("x"), 2)
+    >>> weights([("a", item, item.response)])
+    [1]
+    """
     counts = [len(response.entries()) for _, _, response in items]
     common = math.lcm(*counts)
     shares = [item.points / min(i.points for _, i, _ in items) for _, item, _ in items]
@@ -102,7 +133,11 @@ def weights(items: Sequence[tuple[str, Item, Numbers]]) -> list[int]:
 
 
 def archive(files: Mapping[str, str]) -> bytes:
-    """Return a ZIP archive of text files."""
+    """Return a ZIP archive of text files.
+
+    >>> archive({"readme.txt": "text"})[:2]
+    b'PK'
+    """
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as target:
         for path, content in files.items():

@@ -22,7 +22,14 @@ _INSTANCE = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 
 
 def write(title: str, sheets: Sequence[Sequence[Question]]) -> bytes:
-    """Return a ZIP package with the items and tests of all variants."""
+    """Return a ZIP package with the items and tests of all variants.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> from deltarule.render.mathematics import identifier
+    >>> question = Question("What is 1 + 1?", (), (number_item(identifier("x"), 2),), "by counting")
+    >>> write("Sums", [[question]])[:2]
+    b'PK'
+    """
     files: dict[str, str] = {}
     tests: dict[str, list[str]] = {}
     for variant, sheet in enumerate(sheets, start=1):
