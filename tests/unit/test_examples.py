@@ -16,6 +16,11 @@ LEAST_OF_PUBLIC_CLASSES = 0.95
 LEAST_OF_PUBLIC_METHODS = 0.6
 LEAST_OF_ALL_FUNCTIONS = 0.75
 LEAST_OF_ALL_CLASSES = 0.8
+LEAST_OF_LISTED_FUNCTIONS = 0.95
+LEAST_OF_ENGINE_FUNCTIONS = 0.7
+LEAST_OF_ENGINE_CLASSES = 0.7
+LEAST_OF_TREE_FUNCTIONS = 0.75
+LEAST_OF_TREE_CLASSES = 0.7
 # The packages that users import from; the others are the engine, the derivations and the command line.
 PACKAGES = (
     "data",
@@ -27,6 +32,22 @@ PACKAGES = (
     "optim",
     "tensor",
     "train",
+)
+
+# The engine and the derivations.
+ENGINE = (
+    "backends",
+    "explain/derivation",
+    "explain/exam",
+    "explain/formula",
+    "explain/page",
+    "explain/proof",
+    "explain/results",
+    "grad",
+    "graph",
+    "lower",
+    "runtime",
+    "simplify",
 )
 
 
@@ -79,3 +100,54 @@ def test_top_level_classes_have_examples() -> None:
     classes = _top_level(ast.ClassDef, *PACKAGES)
     assert len(classes) > 400
     _check(classes, LEAST_OF_ALL_CLASSES)
+
+
+def test_top_level_functions_of_the_engine_have_examples() -> None:
+    functions = _top_level(ast.FunctionDef, *ENGINE)
+    assert len(functions) > 400
+    _check(functions, LEAST_OF_ENGINE_FUNCTIONS)
+
+
+def test_top_level_classes_of_the_engine_have_examples() -> None:
+    classes = _top_level(ast.ClassDef, *ENGINE)
+    assert len(classes) > 140
+    _check(classes, LEAST_OF_ENGINE_CLASSES)
+
+
+def test_top_level_functions_of_the_whole_tree_have_examples() -> None:
+    functions = _top_level(ast.FunctionDef, "")
+    assert len(functions) > 1200
+    _check(functions, LEAST_OF_TREE_FUNCTIONS)
+
+
+def test_top_level_classes_of_the_whole_tree_have_examples() -> None:
+    classes = _top_level(ast.ClassDef, "")
+    assert len(classes) > 600
+    _check(classes, LEAST_OF_TREE_CLASSES)
+
+
+def _listed(path: Path) -> set[str]:
+    """Return the names in literal lists of ``__all__``."""
+    return {
+        name
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign)
+        and any(getattr(target, "id", "") == "__all__" for target in node.targets)
+        and isinstance(node.value, ast.List)
+        for name in ast.literal_eval(node.value)
+    }
+
+
+def test_functions_that_a_module_exports_have_examples() -> None:
+    functions = _top_level(ast.FunctionDef, "")
+    listed = {
+        path: _listed(SOURCE / path)
+        for path in {n.partition("::")[0] for n in functions}
+    }
+    exported = {
+        name: text
+        for name, text in functions.items()
+        if name.partition("::")[2] in listed[name.partition("::")[0]]
+    }
+    assert len(exported) > 250
+    _check(exported, LEAST_OF_LISTED_FUNCTIONS)

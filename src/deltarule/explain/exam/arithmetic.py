@@ -60,7 +60,14 @@ def _number(graph: Node, evaluate: Evaluate) -> float:
 
 
 def dense_shapes(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Count the parameters of a dense network."""
+    """Count the parameters of a dense network.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> question = dense_shapes(random.Random(0), evaluate, value_sampler(0))
+    >>> m.to_text(question.items[0].answer)
+    '8·3 + 3 = 27'
+    """
     sizes = [rng.choice([3, 4, 5, 8, 10]) for _ in range(rng.choice([3, 4]))]
     items, total = [], 0
     for i, (inner, outer) in enumerate(itertools.pairwise(sizes), start=1):
@@ -100,7 +107,14 @@ def dense_shapes(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question
 def convolutional_shapes(
     rng: random.Random, evaluate: Evaluate, draw: Draw
 ) -> Question:
-    """Follow the shapes through convolution, pooling and flattening."""
+    """Follow the shapes through convolution, pooling and flattening.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> question = convolutional_shapes(random.Random(0), evaluate, value_sampler(0))
+    >>> m.to_text(question.items[0].answer)
+    '30 × 30 × 16'
+    """
     size, channels = rng.choice([28, 32, 64]), rng.choice([1, 3])
     kernel, filters = rng.choice([3, 5]), rng.choice([8, 16])
     x = build.input_node("x", (1, size, size, channels))
@@ -149,7 +163,14 @@ def _size_item(asked: str, sizes: tuple[int, int, int], hint: str) -> Item:
 
 
 def output_size(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Compute output sizes of convolutions."""
+    """Compute output sizes of convolutions.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> question = output_size(random.Random(0), evaluate, value_sampler(0))
+    >>> m.to_text(question.items[0].answer)
+    '15'
+    """
     items = []
     for _ in range(4):
         n, f, p, s = (
@@ -176,7 +197,14 @@ def output_size(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
 
 
 def transposed_size(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Compute output sizes of transposed convolutions."""
+    """Compute output sizes of transposed convolutions.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> question = transposed_size(random.Random(0), evaluate, value_sampler(0))
+    >>> m.to_text(question.items[0].answer)
+    '11'
+    """
     items = []
     for _ in range(3):
         n, f, p, s = (
@@ -205,7 +233,14 @@ def transposed_size(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Quest
 
 
 def correlate_by_hand(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Correlate and convolve a small image with a small kernel."""
+    """Correlate and convolve a small image with a small kernel.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> question = correlate_by_hand(random.Random(0), evaluate, value_sampler(0))
+    >>> m.to_text(question.items[0].answer)
+    '[12  2; 9  10]'
+    """
     image = [[rng.randint(0, 4) for _ in range(3)] for _ in range(3)]
     kernel = [[rng.randint(-2, 2) for _ in range(2)] for _ in range(2)]
     flipped = [row[::-1] for row in kernel[::-1]]
@@ -257,7 +292,14 @@ def _batch(rng: random.Random) -> tuple[list[int], int]:
 
 
 def normalise_by_hand(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Normalise one feature of a batch."""
+    """Normalise one feature of a batch.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> question = normalise_by_hand(random.Random(0), evaluate, value_sampler(0))
+    >>> m.to_text(question.items[0].answer)
+    '6'
+    """
     batch, deviation = _batch(rng)
     gamma, beta = rng.choice([2, 3]), rng.choice([-1, 1])
     mean = Fraction(sum(batch), len(batch))
@@ -295,7 +337,14 @@ def normalise_by_hand(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Que
 
 
 def divergence(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Compute KL divergences between Gaussians."""
+    """Compute KL divergences between Gaussians.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> question = divergence(random.Random(0), evaluate, value_sampler(0))
+    >>> m.to_text(question.items[0].answer)
+    '1.125'
+    """
     items: list[Item] = []
     while len(items) < 3:
         a, s, b, t = (
@@ -336,7 +385,14 @@ def _integral(a: float, s: float, b: float, t: float) -> float:
 
 
 def evidence_bound(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Compute evidence, bound and gap of a two-valued latent variable."""
+    """Compute evidence, bound and gap of a two-valued latent variable.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> question = evidence_bound(random.Random(0), evaluate, value_sampler(0))
+    >>> m.to_text(question.items[0].answer)
+    '−0.693147'
+    """
     likelihood = [rng.choice([0.9, 0.8, 0.7]), rng.choice([0.1, 0.2, 0.3])]
     q = [rng.choice([0.5, 0.6, 0.7]), 0.0]
     q[1] = round(1 - q[0], 10)
@@ -362,7 +418,14 @@ def evidence_bound(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Questi
 
 
 def initial_variance(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Compute variances of initial weights."""
+    """Compute variances of initial weights.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> question = initial_variance(random.Random(0), evaluate, value_sampler(0))
+    >>> m.to_text(question.items[0].answer)
+    '0.004'
+    """
     inner = rng.choice([64, 100, 128, 144, 196, 256, 400, 512, 784, 1024])
     outer = rng.choice([10, 16, 20, 32, 50, 64, 100])
     rows = [

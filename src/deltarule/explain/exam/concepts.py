@@ -288,7 +288,13 @@ WHYS: tuple[Why, ...] = (
 
 
 def true_or_false(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Ask whether statements are true, one of each area."""
+    """Ask whether statements are true, one of each area.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> len(true_or_false(random.Random(0), evaluate, value_sampler(0)).items)
+    6
+    """
     del evaluate, draw
     chosen = [rng.choice(statements) for statements in STATEMENTS.values()]
     rng.shuffle(chosen)
@@ -297,7 +303,13 @@ def true_or_false(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Questio
 
 
 def reasons(rng: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
-    """Ask for the reasons of two facts."""
+    """Ask for the reasons of two facts.
+
+    >>> from deltarule.backends.reference import evaluate
+    >>> from deltarule.tensor.explain import value_sampler
+    >>> len(reasons(random.Random(0), evaluate, value_sampler(0)).items)
+    2
+    """
     del evaluate, draw
     items = tuple(map(_why_item, rng.sample(WHYS, 2)))
     return Question("Give the reasons in two or three sentences.", (), items, _CHECKED)

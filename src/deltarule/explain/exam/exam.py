@@ -96,8 +96,8 @@ class Exam:
         """Return the answer keys as text.
 
         >>> from deltarule.optim.exam import exam
-        >>> "Answer" in exam("shapes", seed=0).key()
-        False
+        >>> exam("shapes", seed=0).key().splitlines()[0]
+        'Shapes — variant 1 (seed 0)  KEY'
         """
         return self.text(answers=True)
 
@@ -279,6 +279,10 @@ def exam(
 
     Raises:
         ArgumentError: a number below 1.
+
+    >>> from deltarule.optim.exam import exam as with_topics
+    >>> with_topics("shapes", seed=0, variants=2).sheets[0][0].points
+    3.0
     """
     if variants < 1 or (n_questions is not None and n_questions < 1):
         raise ArgumentError(

@@ -173,7 +173,11 @@ def matrix(rows: Sequence[Sequence[float]]) -> m.Formula:
 
 
 def name(text: str) -> m.Formula:
-    """Return a name as a formula."""
+    """Return a name as a formula.
+
+    >>> m.to_text(name("W_1"))
+    'W₁'
+    """
     return m.identifier(text)
 
 

@@ -37,6 +37,12 @@ class Sheet:
     """The questions of one variant, and whether answers and hints are shown.
 
     ``title`` is that of the exam; ``variant`` counts from 1.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> question = Question("What is 1 + 1?", (), (number_item(m.identifier("x"), 2),), "by counting")
+    >>> sheet = Sheet("Sums", variant=1, seed=0, questions=(question,), answers=True, hints=False)
+    >>> sheet.points, "x" in sheet.text()
+    (1.0, True)
     """
 
     title: str
@@ -196,7 +202,11 @@ class Sheet:
 
 
 def document(sheets: Sequence[Sheet], standalone: bool) -> str:
-    """Return sheets as LaTeX, each on a new page; with ``standalone`` as a whole document."""
+    """Return sheets as LaTeX, each on a new page; with ``standalone`` as a whole document.
+
+    >>> document([], standalone=False)
+    ''
+    """
     body = "\n\\newpage\n".join(sheet.latex() for sheet in sheets)
     return latex.document(body, _PREAMBLE) if standalone else body
 

@@ -159,7 +159,13 @@ def permute_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
 
 
 def slice_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return a part; of a concatenation the piece itself, if it is one."""
+    """Return a part; of a concatenation the piece itself, if it is one.
+
+    >>> from deltarule.explain.formula.typeset import term_text
+    >>> v = build.input_node("v", (3,))
+    >>> term_text(slice_rule(build.slice_axes(v, [0], [2], [1]), (Symbol("v", (3, 1), v),)))
+    'v[1:2]'
+    """
     (x,), given = arguments, node.attributes
     if isinstance(x, Apply) and x.name == "concatenate":
         axis, low = x.body.attributes["axis"], 0

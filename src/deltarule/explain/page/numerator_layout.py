@@ -99,7 +99,13 @@ def _as_row(term: Term) -> Term:
 
 
 def rewritten(term: Term, rows: dict[Symbol, Symbol]) -> Term:
-    """Replace symbols whose meaning is transposed: δ becomes (δ)ᵀ of the row δ."""
+    """Replace symbols whose meaning is transposed: δ becomes (δ)ᵀ of the row δ.
+
+    >>> from deltarule.explain.formula.algebra import matmul, transpose
+    >>> A, x = Symbol.of("A", (2, 3)), Symbol.of("x", (3, 1))
+    >>> rewritten(A, {}) == A
+    True
+    """
     if isinstance(term, Symbol):
         return transpose(rows[term]) if term in rows else term
     if isinstance(term, Sum):

@@ -171,15 +171,27 @@ class Identity:
 
 
 def real(name: str, *shape: int) -> Node:
-    """Return an input of real numbers."""
+    """Return an input of real numbers.
+
+    >>> real("x", 3).shape
+    (3,)
+    """
     return build.input_node(name, shape, dtypes.FLOAT64)
 
 
 def unit(name: str) -> Node:
-    """Return a number between 0 and 1."""
+    """Return a number between 0 and 1.
+
+    >>> unit("p").shape
+    ()
+    """
     return f.sigmoid(real(name))
 
 
 def constant(value: float) -> Node:
-    """Return a constant."""
+    """Return a constant.
+
+    >>> constant(2.0).shape
+    ()
+    """
     return build.constant(value, dtypes.FLOAT64)

@@ -41,11 +41,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Update:
-    """One line of one step: what is set, by which formula, and to what value.
-
-    >>> from deltarule.explain.formula.term import Symbol
-    >>> from deltarule.explain.formula.algebra import scale
-    """
+    """One line of one step: what is set, by which formula, and to what value."""
 
     step: int
     name: str
@@ -66,6 +62,12 @@ class Walk:
 
     ``error`` is the largest relative difference between a value of the printed lines and that of the graph that the
     optimiser runs.
+
+    >>> from deltarule import optim
+    >>> from deltarule.optim.explanation import optimizer_steps
+    >>> walk = optimizer_steps(optim.SGD(learning_rate=0.1), 1.0, [2.0])
+    >>> walk.proved, float(walk.parameters[-1])
+    (True, 0.8)
     """
 
     rule: Rule

@@ -62,7 +62,11 @@ def _square(x: Node) -> Node:
     torch="torch.relu",
 )
 def relu(x: Node) -> Node:
-    """Return max(0, x); derivative 𝟙(x > 0), 0 at the kink."""
+    """Return max(0, x); derivative 𝟙(x > 0), 0 at the kink.
+
+    >>> relu(build.input_node("x", (3,)))
+    <relu (3) float32>
+    """
     return build.maximum(build.full(x.shape, 0, x.dtype), x)
 
 
@@ -82,7 +86,11 @@ def relu(x: Node) -> Node:
     settings=({"slope": 0.2},),
 )
 def leaky_relu(x: Node, *, slope: float) -> Node:
-    """Return x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (Maas et al. 2013)."""
+    """Return x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (Maas et al. 2013).
+
+    >>> leaky_relu(build.input_node("x", (3,)), slope=0.1)
+    <leaky_relu (3) float32>
+    """
     return build.where(build.less(0, x), x, build.multiply(x, slope))
 
 
@@ -114,7 +122,11 @@ def prelu(x: Node, alpha: Node) -> Node:
     settings=({"alpha": 1.5},),
 )
 def elu(x: Node, *, alpha: float) -> Node:
-    """Return x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
+    """Return x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016).
+
+    >>> elu(build.input_node("x", (3,)), alpha=1.0)
+    <elu (3) float32>
+    """
     return build.where(
         build.less(0, x), x, build.multiply(build.expm1(build.minimum(x, 0)), alpha)
     )
@@ -130,7 +142,11 @@ def elu(x: Node, *, alpha: float) -> Node:
     torch="torch.selu",
 )
 def selu(x: Node) -> Node:
-    """Return λ·ELU(x; α) with the self-normalising constants (Klambauer et al. 2017)."""
+    """Return λ·ELU(x; α) with the self-normalising constants (Klambauer et al. 2017).
+
+    >>> selu(build.input_node("x", (3,)))
+    <selu (3) float32>
+    """
     return build.multiply(elu(x, alpha=SELU_ALPHA), SELU_SCALE)
 
 
@@ -145,7 +161,11 @@ def selu(x: Node) -> Node:
     settings=({"approximate": False}, {"approximate": True}),
 )
 def gelu(x: Node, *, approximate: bool) -> Node:
-    """Return x·Φ(x), or its approximation ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016)."""
+    """Return x·Φ(x), or its approximation ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016).
+
+    >>> gelu(build.input_node("x", (3,)), approximate=False)
+    <gelu (3) float32>
+    """
     if approximate:
         cube = build.multiply(build.multiply(x, x), x)
         inner = build.multiply(
@@ -174,6 +194,9 @@ def sigmoid(x: Node) -> Node:
     """Return 1/(1 + e⁻ˣ); derivative σ(1 − σ).
 
     Computed with t = e^−|x| as 1/(1 + t) or t/(1 + t), which does not overflow and is accurate in both tails.
+
+    >>> sigmoid(build.input_node("x", (3,)))
+    <sigmoid (3) float32>
     """
     tail = build.exp(build.negate(build.absolute(x)))
     return build.divide(build.where(build.less(x, 0), tail, 1), build.add(tail, 1))
@@ -189,7 +212,11 @@ def sigmoid(x: Node) -> Node:
     torch="torch.nn.functional.softplus",
 )
 def softplus(x: Node) -> Node:
-    """Return ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^−|x|); derivative σ(x)."""
+    """Return ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^−|x|); derivative σ(x).
+
+    >>> softplus(build.input_node("x", (3,)))
+    <softplus (3) float32>
+    """
     return build.add(
         build.maximum(x, 0), build.log1p(build.exp(build.negate(build.absolute(x))))
     )
@@ -204,7 +231,11 @@ def softplus(x: Node) -> Node:
     torch="torch.nn.functional.logsigmoid",
 )
 def log_sigmoid(x: Node) -> Node:
-    """Return ln σ(x) = −softplus(−x); derivative σ(−x)."""
+    """Return ln σ(x) = −softplus(−x); derivative σ(−x).
+
+    >>> log_sigmoid(build.input_node("x", (3,)))
+    <log_sigmoid (3) float32>
+    """
     return build.negate(softplus(build.negate(x)))
 
 
@@ -217,7 +248,11 @@ def log_sigmoid(x: Node) -> Node:
     torch="torch.nn.functional.silu",
 )
 def silu(x: Node) -> Node:
-    """Return x·σ(x), also known as Swish (Ramachandran et al. 2017)."""
+    """Return x·σ(x), also known as Swish (Ramachandran et al. 2017).
+
+    >>> silu(build.input_node("x", (3,)))
+    <silu (3) float32>
+    """
     return build.multiply(x, sigmoid(x))
 
 
@@ -241,7 +276,11 @@ def _mish_slope(y: Node) -> Node:
     torch="torch.nn.functional.mish",
 )
 def mish(x: Node) -> Node:
-    """Return x·tanh(softplus(x)) (Misra 2020)."""
+    """Return x·tanh(softplus(x)) (Misra 2020).
+
+    >>> mish(build.input_node("x", (3,)))
+    <mish (3) float32>
+    """
     return build.multiply(x, build.tanh(softplus(x)))
 
 
@@ -253,7 +292,11 @@ def mish(x: Node) -> Node:
     examples={-2: -8.0, 3: 27.0},
 )
 def cube(x: Node) -> Node:
-    """Return x³; the derivative 3x² vanishes near 0 and explodes for large |x|."""
+    """Return x³; the derivative 3x² vanishes near 0 and explodes for large |x|.
+
+    >>> cube(build.input_node("x", (3,)))
+    <cube (3) float32>
+    """
     return build.multiply(build.multiply(x, x), x)
 
 
@@ -277,7 +320,11 @@ def _clip_pullback(y: Node, g: Node) -> Node:
     settings=({"low": -0.5, "high": 0.8},),
 )
 def clip(x: Node, *, low: float, high: float) -> Node:
-    """Return x limited to [low, high]; derivative 𝟙(low < x ≤ high)."""
+    """Return x limited to [low, high]; derivative 𝟙(low < x ≤ high).
+
+    >>> clip(build.input_node("x", (3,)), low=0.0, high=1.0)
+    <clip (3) float32>
+    """
     inside = build.maximum(build.full(x.shape, low, x.dtype), x)
     return build.minimum(inside, high)
 
@@ -295,7 +342,11 @@ def clip(x: Node, *, low: float, high: float) -> Node:
     settings=({"slope": 1 / 6, "offset": 0.5},),
 )
 def hard_sigmoid(x: Node, *, slope: float, offset: float) -> Node:
-    """Return slope·x + offset limited to [0, 1], a piecewise linear sigmoid."""
+    """Return slope·x + offset limited to [0, 1], a piecewise linear sigmoid.
+
+    >>> hard_sigmoid(build.input_node("x", (3,)), slope=1 / 6, offset=0.5)
+    <hard_sigmoid (3) float32>
+    """
     return clip(build.add(build.multiply(x, slope), offset), low=0.0, high=1.0)
 
 
@@ -309,7 +360,11 @@ def hard_sigmoid(x: Node, *, slope: float, offset: float) -> Node:
     torch="torch.nn.functional.hardswish",
 )
 def hard_swish(x: Node) -> Node:
-    """Return x·hard_sigmoid(x) with slope 1/6 and offset ½ (Howard et al. 2019)."""
+    """Return x·hard_sigmoid(x) with slope 1/6 and offset ½ (Howard et al. 2019).
+
+    >>> hard_swish(build.input_node("x", (3,)))
+    <hard_swish (3) float32>
+    """
     return build.multiply(x, hard_sigmoid(x, slope=1 / 6, offset=0.5))
 
 
@@ -328,7 +383,11 @@ def _softsign_pullback(y: Node, g: Node) -> Node:
     torch="torch.nn.functional.softsign",
 )
 def softsign(x: Node) -> Node:
-    """Return x/(1 + |x|), bounded by ±1; derivative 1/(1 + |x|)²."""
+    """Return x/(1 + |x|), bounded by ±1; derivative 1/(1 + |x|)².
+
+    >>> softsign(build.input_node("x", (3,)))
+    <softsign (3) float32>
+    """
     return build.divide(x, build.add(build.absolute(x), 1))
 
 
@@ -388,6 +447,9 @@ def log_cosh(x: Node) -> Node:
     """Return ln cosh x; derivative tanh x.
 
     Computed as −½ ln(1 − tanh² x) for |x| < 1 and |x| + ln(1 + e^−2|x|) − ln 2 otherwise.
+
+    >>> log_cosh(build.input_node("x", (3,)))
+    <log_cosh (3) float32>
     """
     size = build.absolute(x)
     slope = build.tanh(build.minimum(size, 1.0))

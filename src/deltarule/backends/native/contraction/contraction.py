@@ -83,6 +83,15 @@ def emit_contraction(
         schedule: The schedule; by default that of ``schedule_contraction``.
         scratch: Whether the function has a further argument, scratch memory of ``schedule.scratch_bytes`` aligned to
             64 bytes, separate for each concurrent call; operands can then be packed.
+
+    >>> from deltarule.backends.native.contraction.specification import ContractionIndex
+    >>> from deltarule.backends.native.llvm.machine import host
+    >>> i, j = ContractionIndex("i", 64, 32, 0, 16), ContractionIndex("j", 16, 0, 1, 1)
+    >>> k = ContractionIndex("k", 32, 1, 16, 0)
+    >>> spec = ContractionSpec((i, j, k), free_m=("i",), free_n=("j",), reduce=("k",))
+    >>> text = emit_contraction(spec, host(target="avx2"), "product")
+    >>> "define void @product(" in text, "@llvm.fma.v8f32" in text
+    (True, True)
     """
     definitions = module if module is not None else Module(machine)
     schedule = (

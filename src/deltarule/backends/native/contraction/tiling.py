@@ -42,7 +42,11 @@ class Level:
 
 @dataclass(frozen=True)
 class TileOffset:
-    """The offsets of a row, or of a vector of columns, relative to the first element of the tile."""
+    """The offsets of a row, or of a vector of columns, relative to the first element of the tile.
+
+    >>> TileOffset(position=0, a=0, b=8, c=8, lanes=None).b
+    8
+    """
 
     position: int
     a: int

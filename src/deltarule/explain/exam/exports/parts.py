@@ -87,7 +87,12 @@ def asked(letter: str, item: Item, position: str = "") -> str:
 
 
 def key(written: Sequence[tuple[str, Item]], verified: str) -> str:
-    """Return the key of written items in HTML."""
+    r"""Return the key of written items in HTML.
+
+    >>> from deltarule.explain.exam.questions import number_item
+    >>> key([("a", number_item(m.identifier("x"), 2))], "by counting")
+    '<p>a) \\(x\\): \\(2\\) (1 points)</p><p>verified: by counting</p>'
+    """
     lines = "".join(
         f"<p>{letter}) {formula(item.asked)}: {formula(item.answer)} ({item.points:.4g} points)</p>"
         for letter, item in written
