@@ -107,13 +107,7 @@ class Activation(NamedFunction):
         return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
     def example(self, call: str) -> str:
-        """Return a doctest of ``call``, the Python source of the function.
-
-        >>> from deltarule.graph import functions
-        >>> print(declared(functions.relu).example("relu"))
-        >>> [round(y, 4) for y in relu([-2, 3]).tolist()]
-            [0.0, 3.0]
-        """
+        """Return a doctest of ``call``, the Python source of the function."""
         given, values = [*self.examples], [*self.examples.values()]
         return f">>> [round(y, 4) for y in {call}({given}).tolist()]\n    {values}"
 

@@ -113,14 +113,7 @@ class Derived:
 
 
 class Deriver:
-    """Write a line for each named quantity, from the loss back to the requested variables.
-
-    >>> from deltarule.graph import build
-    >>> x = build.input_node("x", (3,))
-    >>> derived = Deriver(build.sum_over(build.multiply(x, x)), [x], {}, "denominator", "steps").derive()
-    >>> [line.name for line in derived.backward]
-    ['x']
-    """
+    """Write a line for each named quantity, from the loss back to the requested variables."""
 
     def __init__(
         self,

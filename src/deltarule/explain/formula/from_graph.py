@@ -412,14 +412,7 @@ def _multiclass_hinge(node: Node, term: Callable[[Node], Term]) -> Term:
 
 
 def hinge_parts(node: Node) -> tuple[Node, Node]:
-    """Return the margins of a multi-class hinge loss, and 1 where that of a wrong class is violated.
-
-    >>> from deltarule import dtypes
-    >>> from deltarule.graph import functions
-    >>> z, y = build.input_node("z", (3,)), build.input_node("y", (), dtypes.INT64)
-    >>> [part.shape for part in hinge_parts(functions.multiclass_hinge(z, y, margin=1.0))]
-    [(3,), (3,)]
-    """
+    """Return the margins of a multi-class hinge loss, and 1 where that of a wrong class is violated."""
     scores, labels = node.sources
     hot = one_hot(labels, scores.shape[-1], scores)
     right = build.sum_over(f.weighted(hot, scores), -1, keepdims=True)

@@ -32,6 +32,7 @@ _ONE = Fraction(1)
 def power(term: Term, exponent: Fraction) -> Term:
     """Return termᵉ, element by element.
 
+    >>> from deltarule.explain.formula.term import Symbol
     >>> from deltarule.explain.formula.typeset import term_text
     >>> x = Symbol.of("x", (3, 1))
     >>> term_text(power(power(x, Fraction(2)), Fraction(3))), term_text(power(x, Fraction(-1, 2)))
@@ -64,6 +65,8 @@ def power(term: Term, exponent: Fraction) -> Term:
 def transpose(term: Term) -> Term:
     """Return the transpose, pushed inwards.
 
+    >>> from deltarule.explain.formula.algebra import matmul
+    >>> from deltarule.explain.formula.term import Symbol
     >>> from deltarule.explain.formula.typeset import term_text
     >>> A, x = Symbol.of("A", (2, 3)), Symbol.of("x", (3, 1))
     >>> term_text(transpose(matmul(A, x))), transpose(transpose(A)) == A
@@ -111,6 +114,8 @@ def transpose(term: Term) -> Term:
 def is_identity(term: Term) -> bool:
     """Whether a term is the identity matrix.
 
+    >>> from deltarule.explain.formula.algebra import inverse, matmul
+    >>> from deltarule.explain.formula.term import Symbol
     >>> A = Symbol.of("A", (3, 3))
     >>> is_identity(matmul(inverse(A), A)), is_identity(A)
     (True, False)
@@ -121,6 +126,7 @@ def is_identity(term: Term) -> bool:
 def diagonal(term: Term) -> Term:
     """Return diag(v) of a column.
 
+    >>> from deltarule.explain.formula.term import Symbol
     >>> from deltarule.explain.formula.typeset import term_text
     >>> term_text(diagonal(Symbol.of("v", (3, 1))))
     'diag(v)'

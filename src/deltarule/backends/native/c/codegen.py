@@ -94,11 +94,6 @@ def c_source(
         program: The program.
         name: Name of the function.
         constants: Values of inputs (the weights) that become constants of the file.
-
-    >>> from deltarule.graph.build import exp, input_node
-    >>> x = input_node("x", (2,))
-    >>> "expf" in c_source(Program((x,), (exp(x),)), "predict", {})
-    True
     """
     return _CFile(program, name, constants or {}).text()
 

@@ -42,11 +42,7 @@ class Level:
 
 @dataclass(frozen=True)
 class TileOffset:
-    """The offsets of a row, or of a vector of columns, relative to the first element of the tile.
-
-    >>> TileOffset(position=0, a=0, b=8, c=8, lanes=None).b
-    8
-    """
+    """The offsets of a row, or of a vector of columns, relative to the first element of the tile."""
 
     position: int
     a: int
@@ -311,10 +307,10 @@ def schedule_contraction(
     Tiles need columns whose last index has stride 1 in C, and in B too unless there is ``scratch`` memory to pack B (or
     a single column). With scratch memory, A and B are also packed if their strides would cause cache misses.
 
-    >>> from deltarule.backends.native.llvm.machine import host
     >>> i, j = ContractionIndex("i", 64, 32, 0, 16), ContractionIndex("j", 16, 0, 1, 2)
     >>> k = ContractionIndex("k", 32, 1, 16, 0)
     >>> strided = ContractionSpec((i, j, k), free_m=("i",), free_n=("j",), reduce=("k",))
+    >>> from deltarule.backends.native.llvm.machine import host
     >>> schedule_contraction(strided, host(target="avx2")) is None
     True
     """
