@@ -33,7 +33,7 @@ LONG_FILES = {
     "src/deltarule/interop/onnx/networks.py": "one function for every operator with weights or windows",
     "src/deltarule/backends/native/loops/expressions.py": "one case for each kind of expression, scalar and vector",
     "src/deltarule/backends/native/loops/emit.py": "nests and scatters share loops, lanes and masks",
-    "src/deltarule/backends/native/contraction/tiling.py": "one schedule: its tiles, their sizes and blocks, each with an example",
+    "src/deltarule/backends/native/contraction/tiling.py": "one schedule: tiles, their sizes and blocks",
     "src/deltarule/lower/loops.py": "the expressions and statements of the loop IR, each with an example",
     "src/deltarule/learners/naive_bayes/bayes.py": "four models with one base, each with its arguments and an example",
     "src/deltarule/render/mathematics.py": "one kind of formula, three writers: a branch in each for every part",
