@@ -422,13 +422,7 @@ def hinge_parts(node: Node) -> tuple[Node, Node]:
 
 
 def log_of(argument: Term, like: Node) -> Term:
-    """Return ln of a term that has the shape of a node.
-
-    >>> from deltarule.explain.formula.typeset import term_text
-    >>> p = Symbol.of("p", (3, 1))
-    >>> term_text(log_of(p, p.node))
-    'log p'
-    """
+    """Return ln of a term that has the shape of a node."""
     body, parameter = _logarithm(like.shape, like.dtype)
     return Apply("log", (argument,), matrix_shape(like.shape), body, (parameter,))
 
