@@ -10,7 +10,7 @@ from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain.derivation.derivation import Deriver
 from deltarule.explain.formula.term import matrix_shape
 from deltarule.explain.proof.proof import Precise
-from deltarule.explain.reading.python_answer import is_python, read_python
+from deltarule.explain.reading.python.answer import is_python, read_python
 from deltarule.explain.reading.reader import read
 from deltarule.explain.reading.vocabulary import vocabulary
 from deltarule.graph import build
@@ -20,7 +20,11 @@ from deltarule.tensor.explain import (
     value_sampler,
     without_target_checks,
 )
-from unit.explain.spellings import PROBLEMS
+from unit.explain import spellings, spellings_of_code
+
+PROBLEMS = spellings.PROBLEMS | {
+    f"{name}, further": problem for name, problem in spellings_of_code.PROBLEMS.items()
+}
 
 
 class Graded:
@@ -35,7 +39,7 @@ class Graded:
             for detail in ("every", "steps")
         ]
         self.vocabulary = vocabulary(*derivations)
-        wanted = variables[problem.variable].node
+        self.wanted = wanted = variables[problem.variable].node
         value = next(
             line.value for line in derivations[1].backward if line.node is wanted
         )
@@ -43,7 +47,8 @@ class Graded:
 
     def read(self, text):
         if is_python(text):
-            return read_python(text, self.vocabulary, self.truth.dtype).node
+            kind = self.truth.dtype
+            return read_python(text, self.vocabulary, kind, self.wanted.shape).node
         return read(text, self.vocabulary, self.truth.dtype, self.truth.shape).node
 
     def equal(self, nodes):
@@ -92,8 +97,9 @@ def test_wrong_answers_are_not_read_as_equal(name):
 
 
 def test_the_table_is_large():
-    assert len(PROBLEMS) >= 12
-    assert sum(len(problem.right) for problem in PROBLEMS.values()) >= 300
+    assert len(PROBLEMS) >= 45
+    assert sum(len(problem.right) for problem in PROBLEMS.values()) >= 1100
+    assert sum(len(problem.wrong) for problem in PROBLEMS.values()) >= 290
     assert all(problem.wrong for problem in PROBLEMS.values())
 
 

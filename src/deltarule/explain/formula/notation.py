@@ -378,6 +378,18 @@ def _log_determinant(
     return m.row(m.Identifier("log", upright=True), m.Operator(" "), inside), MATMUL
 
 
+def _cast(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
+    """Write int(x) where fractions are lost; other changes of the type do not show."""
+    whole = getattr(term.arguments[0], "name", "") in {"floor", "sign"}
+    fractions = term.parameters[0].dtype.is_float and not whole
+    if fractions and not term.body.dtype.is_float:
+        head = m.Identifier("int", upright=True)
+        return m.row(head, m.Fenced(arguments[0])), ATOM
+    return closed[0], POWER
+
+
 _WRITTEN: dict[str, Typeset] = {
     # primitives
     "abs": _fences("|", "|"),
@@ -423,7 +435,7 @@ _WRITTEN: dict[str, Typeset] = {
     "inverse": _inverse_matrix,
     "log_determinant": _log_determinant,
     "cholesky": function("chol"),
-    "cast": lambda term, arguments, closed: (closed[0], POWER),
+    "cast": _cast,
     # named functions
     "prelu": _routed("PReLU"),
     "huber": _huber,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from deltarule import dtypes
-from deltarule.errors import ArgumentError, ShapeError
+from deltarule.errors import ArgumentError, DeltaruleError, ShapeError
 from deltarule.explain.derivation.derivation import Derived, Deriver, Layout
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.term import Symbol, matrix_shape
@@ -22,8 +22,10 @@ from deltarule.explain.grading.values import as_matrix
 from deltarule.explain.grading.verdict import Grade
 from deltarule.explain.page.page import entry
 from deltarule.explain.proof.proof import Draw, Evaluate, Precise
-from deltarule.explain.reading.python_answer import is_python, read_python
+from deltarule.explain.reading.printed import repeats
+from deltarule.explain.reading.python.answer import is_python, read_python
 from deltarule.explain.reading.reader import Reading, read
+from deltarule.explain.reading.syntax import Expression
 from deltarule.explain.reading.understood import Understood
 from deltarule.explain.reading.vocabulary import Vocabulary, vocabulary
 from deltarule.graph import build
@@ -149,14 +151,14 @@ class _Grader:
         self._draw = draw
         self._wanted = next(line for line in steps.backward if line.node is wrt)
         self._name = to_text(entry(self._wanted, derived.loss_name).left)
-        self._vocabulary = vocabulary(derived, steps, layout=layout)
+        self._vocabulary = vocabulary(derived, steps, layout=layout, asked=wrt)
         symbols = list(self._vocabulary.names.values())
         self._diagnosis = Diagnosis(
             derived, self._lines, self._wanted, layout, symbols, evaluate, draw, reveal
         )
         self._allowed = allowed(allow, self._vocabulary, [derived, steps], wrt)
         self._columns = (
-            vocabulary(derived, steps) if layout == "numerator" else None
+            vocabulary(derived, steps, asked=wrt) if layout == "numerator" else None
         )  # derivatives of vectors as columns, which many texts keep in either layout
         self.known = self._vocabulary.names
 
@@ -184,9 +186,25 @@ class _Grader:
             return Grade(
                 False, "shape", self._wanted.number, f"The sizes do not fit. {error}"
             )
-        grade_ = self._compare(reading.node, truth, answer)
-        grade_ = self._restricted(grade_, used(answer, reading, names))
-        return replace(grade_, understood=Understood(reading.formula))
+        found = self._compare(reading.node, truth, answer)
+        if not found.correct and reading.tree is not None:
+            other = self._recalled(answer, reading.tree, names)
+            if other is not None:
+                again = self._compare(other.node, truth, answer)
+                found, reading = (again, other) if again else (found, reading)
+        found = self._restricted(found, used(answer, reading, names))
+        return replace(found, understood=Understood(reading.formula))
+
+    def _recalled(
+        self, answer: str, tree: Expression, names: Vocabulary
+    ) -> Reading | None:
+        """Return the answer where what the derivation prints means what it means there: ‖X‖, norms of rows."""
+        if not repeats(tree, names):
+            return None
+        try:
+            return self._read(answer, "mathematics", names, recall=True)
+        except DeltaruleError:
+            return None
 
     def _restricted(self, grade_: Grade, symbols: Sequence[Symbol]) -> Grade:
         forbidden = [symbol for symbol in symbols if self._allowed.forbids(symbol)]
@@ -198,10 +216,12 @@ class _Grader:
         turned = self._layout == "numerator" and node.rank == 2
         return build.matrix_transpose(node) if turned else node
 
-    def _read(self, answer: str, language: str, names: Vocabulary) -> Reading:
+    def _read(
+        self, answer: str, language: str, names: Vocabulary, recall: bool = False
+    ) -> Reading:
         if language == "python" or (language == "auto" and is_python(answer)):
-            return read_python(answer, names, self._wrt.dtype)
-        return read(answer, names, self._wrt.dtype, self._truth().shape)
+            return read_python(answer, names, self._wrt.dtype, self._wrt.shape)
+        return read(answer, names, self._wrt.dtype, self._truth().shape, recall)
 
     def _compare(self, answer: Node, truth: Node, text: str) -> Grade:
         sample = Sample(self._precise([answer, truth]))

@@ -21,7 +21,9 @@ from deltarule.explain.formula.term import (
     Term,
     Total,
     Transpose,
+    children,
     is_number,
+    symbols,
 )
 from deltarule.explain.formula.typeset import (
     derivative,
@@ -141,8 +143,8 @@ class _Indices:
         ]
         ends = [row, *inner, column]
         signs = [
-            m.Scripts(m.Operator("Σ"), lower=_index(index))
-            for index in inner
+            m.Scripts(m.Operator("Σ"), lower=_index(index), upper=_last(term, place))
+            for place, index in enumerate(inner)
             if index != "1"
         ]
         factors = []
@@ -157,6 +159,8 @@ class _Indices:
             factors.append(
                 m.Fenced(entry) if isinstance(factor, Product) else _factor(entry)
             )
+        if not factors:
+            factors.append(m.Number("1"))
         return m.join([*signs, *factors], m.Operator(" "))
 
     def _indicator(self, term: Indicator, row: str, column: str) -> Formula:
@@ -181,6 +185,8 @@ class _Indices:
         )
 
     def _apply(self, term: Apply, row: str, column: str) -> Formula:
+        if term.name == "iota" and len(term.shape) == 2:
+            return _index(column if term.body.attributes["axis"] else row)
         return _indexed(_closed(typeset(term)), _kept(term, row, column))
 
 
@@ -201,6 +207,25 @@ def _factor(entry: Formula) -> Formula:
     items = entry.items if isinstance(entry, m.Row) else ()
     is_sum = any(isinstance(item, m.Operator) and item.text in "+−" for item in items)
     return m.Fenced(entry) if is_sum else entry
+
+
+def _last(term: Matmul, place: int) -> Formula | None:
+    """Return the last value of a summation index, where no array in the product tells it."""
+    around = term.factors[place : place + 2]
+    told = any(
+        symbols(factor) and not _has_places(factor)
+        for factor in around
+        if not is_number(factor.shape)
+    )
+    size = term.factors[place].shape[1]
+    return None if told or not isinstance(size, int) else m.Number(str(size))
+
+
+def _has_places(term: Term) -> bool:
+    """Whether a term has the place of an entry in it: 𝟙(j = y)."""
+    if isinstance(term, Apply) and term.name == "iota":
+        return True
+    return any(map(_has_places, children(term)))
 
 
 def _index(name: str) -> Formula:

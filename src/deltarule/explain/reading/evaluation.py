@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from itertools import count
@@ -10,11 +10,12 @@ from itertools import count
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain.formula.term import matrix_shape
-from deltarule.explain.reading import values as v
-from deltarule.explain.reading.calls import Calls
-from deltarule.explain.reading.derivatives import Chains
-from deltarule.explain.reading.indexing import entry_of
 from deltarule.explain.reading.known_functions import inverse
+from deltarule.explain.reading.meaning import values as v
+from deltarule.explain.reading.meaning.calls import Calls
+from deltarule.explain.reading.meaning.derivatives import Chains
+from deltarule.explain.reading.meaning.indexing import entry_of
+from deltarule.explain.reading.meaning.values import Value
 from deltarule.explain.reading.syntax import (
     Addition,
     Blocks,
@@ -39,7 +40,6 @@ from deltarule.explain.reading.syntax import (
     index_letters,
     regrouped,
 )
-from deltarule.explain.reading.values import Value
 from deltarule.explain.reading.vocabulary import Vocabulary
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -60,7 +60,7 @@ class Evaluation:
     """Evaluate a syntax tree.
 
     ``sizes`` are those of indices, and ``readings`` what was chosen where the notation leaves a choice: for a product
-    with * and for a power, "matrix" or "entry".
+    with * and for a power, "matrix" or "entry". ``phrases`` are parts of formulas with a meaning of their own.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Evaluation:
         dtype: DType,
         sizes: dict[str, Size],
         used: frozenset[str],
+        phrases: Mapping[Expression, Node] | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.dtype = dtype
@@ -76,6 +77,8 @@ class Evaluation:
         self.used = used
         self.readings: dict[tuple[int, int], str] = {}
         self.missing: set[str] = set()
+        self.recalled = 0  # phrases of the derivation that were met
+        self._phrases = phrases or {}
         self._scope: dict[str, str] = {}
         self._fresh: Iterator[int] = count()
         self._calls = Calls(self)
@@ -83,6 +86,13 @@ class Evaluation:
 
     def value(self, tree: Expression) -> Value:
         """Return the value of a tree."""
+        if self._phrases and (known := self._phrases.get(tree)) is not None:
+            self.recalled += 1
+            node = build.cast(known, self.dtype)
+            return Value(node, loose=len(known.shape) > 2)
+        return self._plain(tree)
+
+    def _plain(self, tree: Expression) -> Value:
         if isinstance(tree, Literal):
             return Value(build.constant(float(tree.value), self.dtype))
         if isinstance(tree, Named):
@@ -341,6 +351,9 @@ class Evaluation:
         outer = dict(self._scope)
         own = {letter: f"{letter}#{next(self._fresh)}" for letter in tree.indices}
         self._scope |= own
+        if tree.upper is not None and (last := _number(tree.upper)) is not None:
+            for index in own.values():
+                self.sizes.setdefault(index, int(last))
         body = self.value(tree.body)
         self._scope = outer
         axes = []

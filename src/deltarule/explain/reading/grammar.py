@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from deltarule.explain.reading.names import LAYOUT_WORDS
-from deltarule.explain.reading.stream import CLOSING
-from deltarule.explain.reading.structures import StructureParser
+from deltarule.explain.reading.parser.names import LAYOUT_WORDS
+from deltarule.explain.reading.parser.stream import CLOSING
+from deltarule.explain.reading.parser.structures import StructureParser
 from deltarule.explain.reading.syntax import (
     Addition,
     Blocks,
@@ -394,14 +394,18 @@ class _Parser(StructureParser):
         self._bars.pop()
         self._in_blocks = outer
         self.expect(opening.text)
-        if opening.text == "|" and self.here.text != "_":
-            return Norm(inner, "abs", opening.at)
-        kind = "2"
-        if self.accept("_"):
-            kind = "".join(token.text for token in self.script_tokens())
-            if kind not in {"1", "2", "F", "Fro"}:
-                self.fail(opening, "the norm 1, 2 or F")
-        return Norm(inner, kind, opening.at)
+        plain = "abs" if opening.text == "|" else "2"
+        sign = self.accept("_")
+        if sign is None:
+            return Norm(inner, plain, opening.at)
+        group = self.script_tokens()
+        kind = "".join(token.text for token in group)
+        if kind in {"1", "2", "F", "Fro"}:
+            return Norm(inner, kind, opening.at)
+        if not all(t.kind == "word" and t.text.isalpha() for t in group):
+            self.fail(opening, "the norm 1, 2 or F")
+        norm = Norm(inner, plain, opening.at)  # |x|_i, an entry
+        return Entry(norm, self._index_list(group), at=sign.at)
 
     def _total(self, token: Token) -> Expression:
         """Parse Σ x, Σᵢ xᵢ, Σ_{i=1}^m xᵢ."""
@@ -465,15 +469,25 @@ class _Parser(StructureParser):
             return self._indicator(CLOSING[self.take().text], token)
         if self.here.text == "_":
             if self.tokens[self.next + 1].text in {"{", "("}:
-                inner = self.tokens[self.next + 2 :]
-                ends = next((i for i, t in enumerate(inner) if t.text in {"}", ")"}), 0)
-                if any(t.text in RELATIONS for t in inner[:ends]):
-                    closing = CLOSING[self.tokens[self.next + 1].text]
+                closing = CLOSING[self.tokens[self.next + 1].text]
+                if any(t.text in RELATIONS for t in self._group_here(closing)):
                     self.next += 2
                     return self._indicator(closing, token)
             self.take()
             self.script_tokens()  # the length, which the factors around it have too
         return Constant("𝟙", token.at)
+
+    def _group_here(self, closing: str) -> list[Token]:
+        """Return the tokens of the group after the sign here, up to its closing bracket."""
+        opening = self.tokens[self.next + 1].text
+        depth = 1
+        found: list[Token] = []
+        for token in self.tokens[self.next + 2 :]:
+            depth += (token.text == opening) - (token.text == closing)
+            if depth == 0:
+                break
+            found.append(token)
+        return found
 
     def _indicator(self, closing: str, token: Token) -> Expression:
         self.comparing += 1

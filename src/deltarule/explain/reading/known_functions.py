@@ -78,7 +78,7 @@ def _euclidean(x: Node) -> Node:
 
 
 _TABLE: tuple[tuple[str, Function], ...] = (
-    ("sigma sigmoid σ logistic sigm", Function("σ", functions.sigmoid)),
+    ("sigma sigmoid σ logistic sigm expit", Function("σ", functions.sigmoid)),
     ("tanh th", Function("tanh", build.tanh)),
     ("relu", Function("ReLU", functions.relu)),
     ("exp", Function("exp", build.exp)),
@@ -102,6 +102,8 @@ _TABLE: tuple[tuple[str, Function], ...] = (
     ("mish", Function("Mish", functions.mish)),
     ("softsign", Function("softsign", functions.softsign)),
     ("selu", Function("SELU", functions.selu)),
+    ("logΓ lgamma gammaln", Function("log Γ", functions.lgamma)),
+    ("digamma", Function("ψ", functions.digamma)),
     ("step heaviside H θ Θ", Function("step", _step)),
     ("softmax", Function("softmax", _row_or_column(functions.softmax), False)),
     (
@@ -110,14 +112,15 @@ _TABLE: tuple[tuple[str, Function], ...] = (
     ),
     ("logsumexp lse", Function("LSE", _row_or_column(functions.logsumexp), False)),
     ("diag Diag", Function("diag", diagonal, False)),
-    ("sum Sigma", Function("Σ", build.sum_over, False)),
+    ("sum Sigma Σ", Function("Σ", build.sum_over, False)),
     ("mean", Function("mean", build.mean, False)),
     ("norm", Function("norm", _euclidean, False)),
     ("tr trace", Function("tr", algebra.trace, False, greedy=True)),
     ("logdet", Function("log det", _log_determinant, False, greedy=True)),
     ("det", Function("det", lambda x: _determinant(x), False, greedy=True)),
     ("vec", Function("vec", vectorised, False)),
-    ("inv", Function("inv", lambda x: inverse(x), False)),
+    ("inv inverse", Function("inv", lambda x: inverse(x), False)),
+    ("adj adjugate", Function("adj", lambda x: _adjugate(x), False)),
     ("transpose", Function("transpose", build.matrix_transpose, False)),
     ("max", Function("max", build.maximum_over, False)),
     ("min", Function("min", algebra.minimum_over, False)),
@@ -130,12 +133,16 @@ FUNCTIONS: dict[str, Function] = {
 }
 PAIRS = {  # functions of several arguments
     name for name in ("max", "min", "outer", "dot", "kron", "where", "inner", "matmul")
-} | {"multiply", "power", "maximum", "minimum"}
+} | {"multiply", "power", "maximum", "minimum", "hadamard"}
 
 
 def inverse(x: Node) -> Node:
     """Return the inverse of a square matrix."""
     return build.solve(x, algebra.identity(int(x.shape[-1]), x.dtype))
+
+
+def _adjugate(x: Node) -> Node:
+    return build.multiply(_determinant(x), inverse(x))
 
 
 def _determinant(x: Node) -> Node:
@@ -167,7 +174,7 @@ def function_key(name: str) -> str | None:
     ('relu', 'tanh', None)
     """
     plain = name.replace(" ", "")
-    for candidate in (plain, plain.lower()):
+    for candidate in (plain, plain.lower() if plain.isascii() else plain):
         if candidate in FUNCTIONS:
             return candidate
     return None

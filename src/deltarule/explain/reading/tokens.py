@@ -14,7 +14,7 @@ from typing import NoReturn
 from deltarule.errors import ArgumentError
 from deltarule.render.mathematics import GREEK
 
-MOST_CHARACTERS, MOST_BRACKETS, MOST_TOKENS = 4000, 50, 12000
+MOST_CHARACTERS, MOST_BRACKETS, MOST_TOKENS = 16000, 50, 16000
 _MOST_FONTS = 10
 _COMMANDS = (
     r"(?:\\(?:hat|bar|tilde|mathbf|boldsymbol|bm|mathrm|vec)\s*)*\\(?:[A-Za-z]+|.)"
@@ -22,7 +22,7 @@ _COMMANDS = (
 _LETTER = r"(?:[A-Za-zÀ-ɏͰ-ΠΤ-Ͽ\u1e00-\u1effℓ][\u0300-\u036f]*)"
 _WORD = re.compile(_LETTER + "+")
 _NUMBER = re.compile(
-    r"[0-9]+(?:\.[0-9]+|\.(?![0-9A-Za-z^*/'|]))?(?:[eE][+-]?[0-9]+)?|\.[0-9]+"
+    r"[0-9]+(?:\.[0-9]+|\.(?![0-9A-Za-z^*/'|+<>=-]))?(?:[eE][+-]?[0-9]+)?|\.[0-9]+"
 )
 
 
@@ -39,12 +39,16 @@ def _words(text: str) -> set[str]:
 
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺⁽⁾ᵀⁱʲᵏⁿᴺᵐᵗˣᶻ⊤⊺"
 _RAISED_PLAIN = str.maketrans(_RAISED, "0123456789-+()⊤ijknNmtxz⊤⊤")
-_LOWERED = "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ"
-_LOWERED_PLAIN = str.maketrans(_LOWERED, "0123456789+-()aehijklmnoprstuvx")
+_LOWERED = "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ"
+_LOWERED_PLAIN = str.maketrans(_LOWERED, "0123456789+-=()aehijklmnoprstuvx")
 _SAME = dict(
     zip("−–⋅∙•∘○⨀∑′’∥⟦⟧≔ϕϵ𝟏∗⊺\u00a0", "--···⊙⊙⊙Σ''‖[]=φε𝟙*⊤ ", strict=True)
 )  # characters of one meaning
-_PAIRS = ("<=", ">=", "==", "!=", "**", ":=", "=:", "||", ".*", "./", ".^", ".T")
+_ARROWS = "\u20d7\u20d1\u20d6"  # above a letter: vectors
+_PAIRS = (  # with a dot: the entry-wise operators of MATLAB and Julia
+    *[".<=", ".>=", ".==", "<=", ">=", "==", "!=", "**", ":=", "=:", "||"],
+    *[".*", ".T", "./", ".+", ".-", ".^", ".'", ".<", ".>", ".("],
+)
 _PAIR_MEANS = {
     "<=": "≤",
     ">=": "≥",
@@ -55,6 +59,15 @@ _PAIR_MEANS = {
     "||": "‖",
     ".*": "⊙",
     "./": "/",
+    ".+": "+",
+    ".-": "-",
+    ".'": "'",
+    ".<": "<",
+    ".>": ">",
+    ".<=": "≤",
+    ".>=": "≥",
+    ".==": "=",
+    ".(": "(",
 }
 _HALVES = {
     "½": "1/2",
@@ -75,6 +88,7 @@ _FONTS = _words(
     "mathds mathtt operatorname text textbf textrm textit bm vec underline "
     "mathfrak pmb bf rm symbf mbox"
 )
+_DELIMITERS = re.compile("left|right|middle|[bB]igg?[lr]?")  # before brackets
 _ACCENTS = _table(
     "hat \u0302 widehat \u0302 bar \u0304 overline \u0304 tilde \u0303 widetilde \u0303 dot \u0307"
 )
@@ -192,6 +206,8 @@ def _plain(character: str) -> str:
     """Return a character without its typeface: 𝐱 is x."""
     if character in _SAME:
         return _SAME[character]
+    if character in _ARROWS:
+        return ""
     if "\U0001d400" <= character <= "\U0001d7cb":
         return unicodedata.normalize("NFKC", character)
     return character
@@ -255,14 +271,14 @@ class _Lexer:
         pair = next((pair for pair in _PAIRS if text.startswith(pair, at)), None)
         if pair == ".T" and not re.match(r"\.T(?![A-Za-z])", text[at:]):
             pair = None
-        if pair == ".^":
-            self._emit("sign", "^", at, at + 1)
-            self._emit("sign", "⊙", at + 1, at + 2)
-            self._at += 2
-            return
         if pair == ".T":
             self._emit("sign", "^", at, at + 1)
             self._emit("word", "⊤", at + 1, at + 2)
+            self._at += 2
+            return
+        if pair == ".^":
+            self._emit("sign", "^", at, at + 1)
+            self._emit("sign", "⊙", at + 1, at + 2)
             self._at += 2
             return
         sign = _PAIR_MEANS.get(pair, pair) if pair else text[at]
@@ -323,7 +339,7 @@ class _Lexer:
             self._at = (
                 follows.end() if follows and name in {"left", "right"} else self._at
             )
-            self._spaced = True
+            self._spaced = self._spaced or not _DELIMITERS.fullmatch(name)
         elif name in {"begin", "end"}:
             group = re.compile(r"\s*\{([^{}]*)\}(?:\{[^{}]*\})?").match(
                 self._text, self._at

@@ -188,6 +188,8 @@ class _Writer:
         name = _SHOWN.get(tree.function) or (
             FUNCTIONS[key].shown if key else tree.function
         )
+        if name == "Σ" and len(tree.arguments) > 1:
+            name = "sum"  # over one axis: sum(X, 1)
         arguments = [self.formula(argument)[0] for argument in tree.arguments]
         if name == "√":
             return m.Root(arguments[0]), _POWER

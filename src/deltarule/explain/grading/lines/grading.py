@@ -36,7 +36,7 @@ from deltarule.explain.grading.lines.text import TextLine, text_lines
 from deltarule.explain.grading.lines.values import Values
 from deltarule.explain.grading.verdict import Grade
 from deltarule.explain.proof.proof import Draw, Evaluate, Precise
-from deltarule.explain.reading.python_answer import is_python
+from deltarule.explain.reading.python.answer import is_python
 from deltarule.explain.reading.understood import Understood
 from deltarule.graph.node import Node
 from deltarule.graph.op import LEAVES

@@ -19,10 +19,11 @@ from deltarule.explain.grading.lines.statements import (
     statements,
 )
 from deltarule.explain.grading.lines.text import TextLine
+from deltarule.explain.reading.definitions import defined_name
 from deltarule.explain.reading.grammar import parse_tokens
-from deltarule.explain.reading.python_answer import read_array
-from deltarule.explain.reading.reader import Reading, defined_name, read_side
-from deltarule.explain.reading.scripts import LOSSES
+from deltarule.explain.reading.parser.scripts import LOSSES
+from deltarule.explain.reading.python.answer import read_array
+from deltarule.explain.reading.reader import Reading, read_side
 from deltarule.explain.reading.syntax import (
     Called,
     Constant,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deltarule.errors import ArgumentError
 from deltarule.explain.grading.lines.text import TextLine
-from deltarule.explain.reading.reader import formula_tokens
+from deltarule.explain.reading.definitions import formula_tokens
 from deltarule.explain.reading.tokens import Token
 from deltarule.explain.reading.vocabulary import Vocabulary
 

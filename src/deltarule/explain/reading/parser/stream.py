@@ -91,7 +91,7 @@ class TokenStream(ABC):
 
     def fail(self, token: Token, expected: str) -> NoReturn:
         """Raise the error of an unexpected token."""
-        names = ", ".join(sorted(n for n in self.vocabulary.names if "/" not in n)[:24])
+        names = ", ".join(self.vocabulary.shown_names())
         hint = f"known names: {names}"
         lexer.fail(self.text, token.at, expected, token.text.strip() or "the end", hint)
 
@@ -134,7 +134,8 @@ def _divided_layers(tokens: list[Token]) -> list[Token]:
             and texts[4] in {"]", ")"}
         ):
             layer = head[3].kind == "number"
-            if layer and texts[5] != "}" and (texts[5] in {"T", "⊤", "'", "(", "-"}):
+            follows = texts[5] in {"T", "⊤", "'", "(", "-"} or head[5].kind == "number"
+            if layer and follows:
                 close = Token("sign", "}", head[4].end, head[4].end)
                 result += [*head[:5], close, head[0], head[1]]
                 place += 5

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deltarule.errors import ArgumentError
 from deltarule.explain.formula.term import matrix_shape
-from deltarule.explain.reading.context import Context
+from deltarule.explain.reading.meaning.context import Context
+from deltarule.explain.reading.meaning.values import Value
 from deltarule.explain.reading.syntax import (
     Called,
     Differential,
@@ -13,7 +14,6 @@ from deltarule.explain.reading.syntax import (
     Named,
     Transposed,
 )
-from deltarule.explain.reading.values import Value
 from deltarule.grad.reverse import gradients
 from deltarule.graph import build
 from deltarule.graph.node import Node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.term import Symbol
-from deltarule.explain.reading.scripts import LOSSES, ScriptParser
+from deltarule.explain.reading.parser.scripts import LOSSES, ScriptParser
 from deltarule.explain.reading.syntax import (
     Differential,
     Expression,

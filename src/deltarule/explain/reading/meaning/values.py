@@ -84,7 +84,7 @@ def by_entry(
     left, right = _equal_kind(left, right)
     if not left.is_scalar and not right.is_scalar:
         if operation in _SUMS:
-            left, right = _as_row(left, right), _as_row(right, left)
+            left, right = _with_bias(left, right), _with_bias(right, left)
         left, right = _equal_shapes(left, right, name)
     (a, b), order = aligned(left, right)
     free = (left.free[0] and right.free[0], left.free[1] and right.free[1])
@@ -98,6 +98,22 @@ def by_entry(
         else left.loose and right.loose
     )
     return Value(operation(a, b), order, free, left.identity and right.identity, loose)
+
+
+def _with_bias(vector: Value, matrix: Value) -> Value:
+    """Return a vector that is added to each row or column of a matrix, XW + b, as the matrix of these."""
+    shape, whole = vector.shape, matrix.shape
+    if len(shape) != 2 or len(whole) != 2 or any((*vector.free, *matrix.free)):
+        return vector
+    if shape[1] != 1 or shape[0] == 1 or 1 in whole or whole[0] == whole[1]:
+        return vector
+    if shape[0] == whole[1]:
+        vector = transposed(vector)
+    elif shape[0] != whole[0]:
+        return vector
+    lead = vector.node.shape[: len(vector.indices)]
+    node = build.broadcast_to(vector.node, (*lead, *whole))
+    return replace(vector, node=node)
 
 
 def _masked(
@@ -138,23 +154,6 @@ def sized_identity(value: Value, shape: Shape) -> Value:
     unit = algebra.identity(shape[0], value.node.dtype)
     scale = build.reshape(value.node, (*value.node.shape[: len(value.indices)], 1, 1))
     return Value(build.multiply(scale, unit), value.indices)
-
-
-def _as_row(vector: Value, beside: Value) -> Value:
-    """Return a bias b as the row that is added to each row of a batch: XWᵀ + b."""
-    if (
-        len(vector.shape) != 2
-        or len(beside.shape) != 2
-        or any((*vector.free, *beside.free))
-    ):
-        return vector
-    rows, columns = beside.shape
-    fits = vector.shape == (columns, 1) and rows != columns and columns != 1
-    if not fits:
-        return vector
-    row = _reshaped(vector, (1, columns))
-    lead = row.node.shape[: len(row.indices)]
-    return replace(row, node=build.broadcast_to(row.node, (*lead, rows, columns)))
 
 
 def _equal_shapes(left: Value, right: Value, name: str) -> tuple[Value, Value]:

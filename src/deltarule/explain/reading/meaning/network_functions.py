@@ -10,8 +10,9 @@ from functools import partial
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain.formula.term import Apply, Symbol, matrix_shape
 from deltarule.explain.formula.typeset import typeset
-from deltarule.explain.reading.context import Context
 from deltarule.explain.reading.known_functions import FUNCTIONS, function_key
+from deltarule.explain.reading.meaning.context import Context
+from deltarule.explain.reading.meaning.values import Value
 from deltarule.explain.reading.syntax import (
     Called,
     Expression,
@@ -19,7 +20,6 @@ from deltarule.explain.reading.syntax import (
     Named,
     Span,
 )
-from deltarule.explain.reading.values import Value
 from deltarule.explain.reading.written import written
 from deltarule.grad.reverse import gradients
 from deltarule.graph import build, functions

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.term import Symbol
-from deltarule.explain.reading.stream import TokenStream
+from deltarule.explain.reading.parser.stream import TokenStream
 
 _MOST = 6  # scripts of a name
 LOSSES = {"L", "J", "E", "C", "ℓ", "l", "Loss", "loss", "Cost", "cost"}
@@ -130,7 +130,8 @@ class ScriptParser(TokenStream):
         names = self.vocabulary.names
         first, rest = tokens[place + 2].text, tokens[place + 4 : ends]
         whole = "_".join((word.text, first, *(t.text for t in rest if t.text != ",")))
-        if canonical(f"{word.text}_{first}") in names and canonical(whole) not in names:
+        heads = {canonical(f"{w}_{first}") for w in (word.text, word.text.upper())}
+        if heads & set(names) and canonical(whole) not in names:
             close, sign, opening = tokens[ends], tokens[place], tokens[place + 1]
             self.tokens[place + 3 : place + 4] = [close, sign, opening]
 

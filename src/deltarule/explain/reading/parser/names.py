@@ -9,9 +9,9 @@ import unicodedata
 from fractions import Fraction
 
 from deltarule.explain.formula.names import canonical
-from deltarule.explain.reading.derivative_names import DerivativeParser
 from deltarule.explain.reading.known_functions import FUNCTIONS, PAIRS, function_key
-from deltarule.explain.reading.scripts import Scripts
+from deltarule.explain.reading.parser.derivative_names import DerivativeParser
+from deltarule.explain.reading.parser.scripts import Scripts
 from deltarule.explain.reading.syntax import (
     Called,
     Constant,
@@ -85,6 +85,7 @@ class NameParser(DerivativeParser):
             last = length == len(rest)
             known = (
                 self.is_known(piece)
+                or piece == "π"
                 or (last and piece in {"I", "e"})
                 or (last and self._may_begin(piece))
                 or self._is_function(piece)
@@ -111,6 +112,8 @@ class NameParser(DerivativeParser):
         symbol = self.symbol_named(piece)
         if symbol is not None:
             return Named(symbol, token.at)
+        if piece == "π":
+            return _PI
         return Constant("e", token.at) if piece == "e" else None
 
     def _whole(self, token: Token, short: bool) -> Expression | None:
@@ -195,8 +198,9 @@ class NameParser(DerivativeParser):
         inner = script[1] if script[0].text == "{" and len(script) > 1 else script[0]
         known = self.symbol_named(inner.text) if inner.kind == "word" else None
         is_label = known is not None and not known.node.dtype.is_float
+        ends = script[0].text != "{" or (len(script) > 2 and script[2].text == "}")
         single = inner.kind in {"word", "number"} and len(inner.text) == 1
-        return is_label or not single
+        return is_label or not (single and ends)
 
     def _unit_vector(self, token: Token) -> Expression | None:
         """Parse e_c or E_y, the one-hot vectors of labels, and e_i, a column of the identity matrix."""
@@ -222,6 +226,9 @@ class NameParser(DerivativeParser):
             place += 1
         follows = self.tokens[place]
         own = text in self.vocabulary.functions
+        if text == "ψ" and {"digamma", "trigamma"} & set(self.vocabulary.functions):
+            self.take()
+            return Called("digamma", (), at=token.at)
         if text == "I":
             if follows.text not in {"(", "[", "{"} or not self._holds_relation(place):
                 return None
@@ -242,7 +249,7 @@ class NameParser(DerivativeParser):
             return Called(underscored, (), at=token.at)
         spaced = f"{text} {follows.text}" if follows.kind == "word" else ""
         if (
-            spaced in {"log softmax", "log det"}
+            spaced in {"log softmax", "log det", "log Γ"}
             and spaced.replace(" ", "") in FUNCTIONS
         ):
             self.next += 2

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from deltarule.errors import ShapeError
 from deltarule.explain.formula.term import Symbol
-from deltarule.explain.reading.context import Context
+from deltarule.explain.reading.meaning.context import Context
+from deltarule.explain.reading.meaning.values import Value, squeezed, transposed
 from deltarule.explain.reading.syntax import Called, Entry, Index, Span
-from deltarule.explain.reading.values import Value, squeezed, transposed
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.shapes import show
@@ -20,13 +20,20 @@ def entry_of(evaluation: Context, tree: Entry) -> Value:
         return evaluation.placed(tree.body, tree.indices)
     body = evaluation.inside(tree.body)
     where = f"index at position {tree.at + 1}"
+    free = {evaluation.index(i) for i in tree.indices if isinstance(i, str)}
+    if body.indices and not body.shape and free == set(body.indices):
+        return body  # (a_i b_i)_i
     if body.identity:
         raise ShapeError(where, expected="an array of known size", got="I")
     indices = _for_axes(tree.indices, body, where)
     example = len(indices) == 1 and len(body.shape) == 2 and 1 not in body.shape
     if len(indices) > 2 or (len(body.shape) > 2 and len(indices) != len(body.shape)):
         body = squeezed(body) if len(body.shape) != len(indices) else body
+    if len(indices) == 1 and len(body.shape) > 2:
+        body = _as_column(body)
     places = _axes(indices, body, where)
+    if example and tree.example and evaluation.vocabulary.columns:
+        places, example = [1], False
     single = len(places) == 1
     for index, axis in sorted(
         zip(indices, places, strict=True), key=lambda pair: pair[1]
@@ -38,6 +45,15 @@ def entry_of(evaluation: Context, tree: Entry) -> Value:
     ]
     body = _with_letters(evaluation, body, letters, single)
     return transposed(replace(body, loose=True)) if example else body
+
+
+def _as_column(body: Value) -> Value:
+    """Return an array with one axis of more than one entry as a column."""
+    sizes = [size for size in body.shape if size != 1]
+    if len(sizes) > 1:
+        return body
+    lead = body.node.shape[: len(body.indices)]
+    return replace(body, node=build.reshape(body.node, (*lead, *(sizes or [1]), 1)))
 
 
 def _for_axes(indices: tuple[Index, ...], body: Value, where: str) -> tuple[Index, ...]:

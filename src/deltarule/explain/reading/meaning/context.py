@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from deltarule.dtypes import DType
+from deltarule.explain.reading.meaning.values import Value
 from deltarule.explain.reading.syntax import Called, Expression, Index, Named
-from deltarule.explain.reading.values import Value
 from deltarule.explain.reading.vocabulary import Vocabulary
 from deltarule.shapes import Size
 

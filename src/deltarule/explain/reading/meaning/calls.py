@@ -7,22 +7,23 @@ from dataclasses import replace
 
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain.formula.term import Apply, Symbol
-from deltarule.explain.reading import values as v
 from deltarule.explain.reading.known_functions import FUNCTIONS, Function, function_key
-from deltarule.explain.reading.network_functions import (
+from deltarule.explain.reading.meaning import values as v
+from deltarule.explain.reading.meaning.network_functions import (
     NOT_ACTIVATIONS,
     OwnFunctions,
     derived,
     is_about,
 )
+from deltarule.explain.reading.meaning.values import Value
 from deltarule.explain.reading.syntax import (
     Called,
     Letter,
     Literal,
     Named,
     Negative,
+    Norm,
 )
-from deltarule.explain.reading.values import Value
 from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
@@ -91,6 +92,7 @@ class Calls(OwnFunctions):
         reductions = {
             "sum": build.sum_over,
             "Sigma": build.sum_over,
+            "Σ": build.sum_over,
             "mean": build.mean,
         }
         reductions |= {"max": build.maximum_over, "min": algebra.minimum_over}
@@ -108,13 +110,13 @@ class Calls(OwnFunctions):
         if not array.shape and key != "norm":
             array = replace(array, node=build.reshape(array.node, (1, 1)))
         if (
-            key in {"tr", "trace", "logdet", "det", "inv", "chol"}
+            key in {"tr", "trace", "logdet", "det", "inv", "inverse", "adj", "chol"}
             and array.shape[0] != array.shape[1]
         ):
             raise ShapeError(
                 tree.function, expected="a square matrix", got=show(array.shape)
             )
-        if key == "det" and not (
+        if key in {"det", "adj", "adjugate"} and not (
             isinstance(array.shape[0], int) and array.shape[0] <= 4
         ):
             raise ShapeError(
@@ -167,12 +169,21 @@ class Calls(OwnFunctions):
             )
         if name == "matmul" and len(arguments) == 2:
             return v.matrix_product(arguments[0], arguments[1], tree.at)
-        if name == "multiply" and len(arguments) == 2:
+        if name in {"multiply", "hadamard"} and len(arguments) == 2:
             return v.by_entry(build.multiply, arguments[0], arguments[1], where)
         if name == "power" and len(arguments) == 2:
             return v.by_entry(build.power, arguments[0], arguments[1], where)
         if name == "where" and len(arguments) == 3:
             return self._where(arguments, where)
+        setting = tree.arguments[1] if len(arguments) == 2 else None
+        if isinstance(setting, Literal) and setting.value in {1, 2}:
+            axis = int(setting.value) - 1
+            if name in {"sum", "mean"} and len(arguments[0].shape) == 2:
+                return _over_axis(name, arguments[0], axis)
+            if name == "norm":
+                return self.context.value(
+                    Norm(tree.arguments[0], str(axis + 1), tree.at)
+                )
         raise ArgumentError(
             where, expected="its arguments", got=f"{len(arguments)} arguments"
         )
@@ -284,3 +295,10 @@ class Calls(OwnFunctions):
             )
         ((symbol, term),) = symbols.items()
         return term, self.context.symbol(Named(symbol))
+
+
+def _over_axis(name: str, argument: Value, axis: int) -> Value:
+    """Return sum(X, 1) and mean(X, 2) of MATLAB and Julia, over the rows or the columns."""
+    reduce = build.sum_over if name == "sum" else build.mean
+    node = reduce(argument.node, axis + len(argument.indices), True)
+    return Value(node, argument.indices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from deltarule.explain.reading.index_lists import IndexParser
+from deltarule.explain.reading.parser.index_lists import IndexParser
 from deltarule.explain.reading.syntax import (
     Blocks,
     Called,

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deltarule.explain.reading.names import NameParser
-from deltarule.explain.reading.syntax import (
-    Entry,
-    Expression,
-    Index,
-    Span,
-)
+from deltarule.explain.formula.term import Symbol
+from deltarule.explain.reading.parser.names import NameParser
+from deltarule.explain.reading.syntax import Entry, Expression, Index, Span
 from deltarule.explain.reading.tokens import Token
 
 
@@ -76,16 +72,23 @@ class IndexParser(NameParser):
             texts = [token.text for token in group]
             if ":" in texts or texts in (["·"], ["*"]):
                 found.append(self._span(group))
+            elif (label := self._label("_".join(_pieces(group)))) is not None:
+                found.append(label)
             else:
                 for token in group:
                     found.extend(self._letters(token))
         return tuple(found)
 
+    def _label(self, name: str) -> Symbol | None:
+        """Return the array of whole numbers that a name stands for."""
+        known = self.symbol_named(name)
+        return None if known is None or known.node.dtype.is_float else known
+
     def _letters(self, token: Token) -> list[Index]:
         if token.kind == "number" and token.text.isdigit():
             return [int(token.text)]
-        known = self.symbol_named(token.text)
-        if known is not None and not known.node.dtype.is_float:
+        known = self._label(token.text)
+        if known is not None:
             return [known]
         if token.kind != "word" or not token.text.isalpha():
             self.fail(token, "an index (a letter or a whole number)")
@@ -107,24 +110,38 @@ class IndexParser(NameParser):
     def _bracket_indices(self, spaced: bool) -> tuple[Index, ...]:
         """Return the indices in x[…], or () where the bracket holds something else."""
         place = self.next + 1
-        while (
-            (token := self.tokens[place]).kind == "number"
-            or token.text in {":", ","}
-            or token.kind == "word"
-        ):
-            if token.kind == "word" and (
-                len(token.text) > 1 or self._is_float(token.text)
-            ):
+        while (token := self.tokens[place]).kind in {
+            "number",
+            "word",
+        } or token.text in {":", ",", "_", "{", "}"}:
+            if token.kind == "word" and not self._may_index(place):
                 return ()
             place += 1
-        if self.tokens[place].text != "]" or place == self.next + 1:
-            return ()
         inner = self.tokens[self.next + 1 : place]
+        if self.tokens[place].text != "]" or not inner:
+            return ()
         if spaced and all(token.text != ":" for token in inner):
             return ()
         self.next = place + 1
         return self._index_list(inner)
 
+    def _may_index(self, place: int) -> bool:
+        """Whether a word in brackets is an index: a letter, or an array of whole numbers such as c_2."""
+        token = self.tokens[place]
+        end = next(
+            (i for i, t in enumerate(self.tokens) if i > place and t.text in ",]"),
+            place,
+        )
+        if self._label("_".join(_pieces(self.tokens[place:end]))) is not None:
+            return True
+        scripted = self.tokens[place + 1].text == "_"
+        return len(token.text) == 1 and not scripted and not self._is_float(token.text)
+
     def _is_float(self, name: str) -> bool:
         known = self.symbol_named(name)
         return known is not None and known.node.dtype.is_float
+
+
+def _pieces(group: Sequence[Token]) -> list[str]:
+    """Return the word and the scripts of a name."""
+    return [token.text for token in group if token.text not in {"_", "{", "}"}]

@@ -1,37 +1,38 @@
-"""An answer as Python on arrays: ``np.outer(delta_1, x)``, ``W2.T @ (y_hat - y)``, with assignments in lines before it.
-
-The text is parsed with ``ast`` and built as a graph; nothing of it is executed.
-"""
+"""Expressions of an answer in Python, as graphs: arithmetic, indices, calls, comprehensions."""
 
 from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 from deltarule import dtypes
-from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DeltaruleError
 from deltarule.explain.formula.names import canonical
-from deltarule.explain.formula.term import matrix_shape
-from deltarule.explain.reading.numpy_functions import (
+from deltarule.explain.reading.python.arrays import Value, as_array
+from deltarule.explain.reading.python.functions import (
+    BUILTINS,
     CONSTANTS,
     FUNCTIONS,
+    KEYWORDS,
     METHODS,
-    Value,
+    PLAIN,
+    slope,
 )
-from deltarule.explain.reading.python_written import written_python
-from deltarule.explain.reading.reader import Reading
-from deltarule.explain.reading.tokens import check_extent, shown_part
-from deltarule.explain.reading.vocabulary import Vocabulary
+from deltarule.explain.reading.tokens import shown_part
 from deltarule.graph import build
 from deltarule.graph.indexing import index
 from deltarule.graph.node import Node
 
-_MODULES = {"np", "numpy", "jnp", "torch", "dr", "nn"}
-_SUBMODULES = {"linalg", "special", "functional", "F"}
+MODULES = {
+    *("np", "numpy", "jnp", "jax", "torch", "tf", "scipy", "sp", "math", "cp"),
+    *("dr", "nn", "F", "special", "linalg", "functional", "LA", "K"),
+}
 _DEEPEST = 60
+_MOST_STEPS = 6000  # parts of expressions, each as often as it is gone through
 _LARGEST = 1_000_000  # entries of an array
 _BINARY: dict[type[ast.operator], Callable[[Node, Node], Node]] = {
     ast.Add: build.add,
@@ -63,97 +64,63 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Node, Node], Node]] = {
     ast.Eq: build.equal,
     ast.NotEq: lambda x, y: build.logical_not(build.equal(x, y)),
 }
+_COMPARE_NUMBERS: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
+    ast.Gt: lambda x, y: x > y,
+    ast.Lt: lambda x, y: x < y,
+    ast.GtE: lambda x, y: x >= y,
+    ast.LtE: lambda x, y: x <= y,
+    ast.Eq: lambda x, y: x == y,
+    ast.NotEq: lambda x, y: x != y,
+}
 
 
-def is_python(text: str) -> bool:
-    """Whether a text reads as Python rather than as mathematics."""
-    if "\\" in text or "^" in text or not text.isascii():
-        return False
-    try:
-        tree = ast.parse(text.strip())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    marks = (ast.Attribute, ast.Subscript, ast.MatMult, ast.Pow)
-    return any(isinstance(node, marks) for node in ast.walk(tree))
+@dataclass(frozen=True)
+class Function:
+    """A function that the answer defines: its parameters, and an expression or statements."""
+
+    name: str
+    names: tuple[str, ...]
+    body: ast.expr | Sequence[ast.stmt]
 
 
-def read_python(text: str, vocabulary: Vocabulary, dtype: DType) -> Reading:
-    """Read an answer in Python: an expression, or assignments of which the last is the answer.
+class Expressions(ABC):
+    """Build the graphs of expressions."""
 
-    Raises:
-        ArgumentError: a name or construction that is not understood, with its line and column.
-        ShapeError: arrays that do not fit together.
-    """
-    reading = read_array(text, vocabulary, dtype)
-    node = reading.node
-    return Reading(build.reshape(node, matrix_shape(node.shape)), reading.formula)
-
-
-def read_array(text: str, vocabulary: Vocabulary, dtype: DType) -> Reading:
-    """Read Python as ``read_python`` does, with the shape that the array has in Python."""
-    check_extent(text)
-    try:
-        tree = ast.parse(text.strip())
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        where = f" at column {error.offset}" if isinstance(error, SyntaxError) else ""
-        message = (
-            error.msg
-            if isinstance(error, SyntaxError)
-            else "an expression that is nested too deeply"
-        )
-        raise ArgumentError(
-            "Python expression", expected="an expression", got=f"{message}{where}"
-        ) from error
-    known = {
-        name: symbol.node
-        for name, symbol in vocabulary.names.items()
-        if "/" not in name
-    }
-    builder = _Builder(text.strip(), known)
-    value = builder.statements(tree.body)
-    node = build.cast(
-        value if isinstance(value, Node) else build.as_node(value, dtype), dtype
-    )
-    if not node.shape and not isinstance(value, Node):
-        node = build.cast(build.constant(float(value)), dtype)
-    return Reading(node, written_python(tree.body, builder.shapes))
-
-
-class _Builder:
-    def __init__(self, text: str, known: Mapping[str, Node]) -> None:
+    def __init__(
+        self,
+        text: str,
+        known: Mapping[str, Value],
+        derivatives: Mapping[str, Node],
+        shown: Sequence[str],
+    ) -> None:
         self._text = text
         self._known = known
-        self._local: dict[str, Value] = {}
+        self._derivatives = derivatives
+        self._shown = shown
+        self.local: dict[str, Value] = {}
         self._depth = 0
+        self._steps = 0
         self.shapes: dict[int, tuple[object, ...]] = {}  # of expressions, by identity
 
-    def statements(self, body: list[ast.stmt]) -> Node | float:
-        """Build assignments and the last expression; a last assignment is the answer."""
-        result: Value = None
-        for statement in body:
-            if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-                target = statement.targets[0]
-                if not isinstance(target, ast.Name):
-                    self.fail(target, "the name of a variable")
-                result = self._local[target.id] = self.value(statement.value)
-            elif isinstance(statement, (ast.Expr, ast.Return)) and statement.value:
-                result = self.value(statement.value)
-            elif not isinstance(statement, (ast.Import, ast.ImportFrom)):
-                self.fail(statement, "an assignment or an expression")
-            elif any(
-                alias.name.split(".")[0] not in {"numpy"} for alias in statement.names
-            ):
-                self.fail(statement, "import numpy as np, or no import")
-        if isinstance(result, bool) or not isinstance(result, (Node, int, float)):
-            raise ArgumentError(
-                "Python expression",
-                expected="an array as the last value",
-                got=type(result).__name__,
-            )
-        return result
+    @abstractmethod
+    def called(
+        self, function: Function, arguments: Sequence[Value], tree: ast.AST
+    ) -> Value:
+        """Return the value of a function that the answer defines."""
+
+    @abstractmethod
+    def assign(self, target: ast.expr, value: Value) -> None:
+        """Give a name a value."""
+
+    def count(self, tree: ast.AST) -> None:
+        """Count a step, and refuse what takes too many."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            self.fail(tree, f"at most {_MOST_STEPS} steps")
 
     def value(self, tree: ast.expr) -> Value:
         """Build one expression."""
+        self.count(tree)
         self._depth += 1
         if self._depth > _DEEPEST:
             self.fail(tree, "an expression that is nested less deeply")
@@ -183,13 +150,6 @@ class _Builder:
             return self._binary(tree)
         if isinstance(tree, ast.UnaryOp):
             return self._unary(tree)
-        if (
-            isinstance(tree, ast.Compare)
-            and len(tree.ops) == 1
-            and type(tree.ops[0]) in _COMPARE
-        ):
-            left, right = self.node(tree.left), self.node(tree.comparators[0])
-            return _COMPARE[type(tree.ops[0])](left, right)
         if isinstance(tree, ast.Call):
             return self._call(tree)
         if isinstance(tree, ast.Attribute):
@@ -198,6 +158,26 @@ class _Builder:
             return self._subscript(tree)
         if isinstance(tree, (ast.Tuple, ast.List)):
             return tuple(self.value(part) for part in tree.elts)
+        return self._other(tree)
+
+    def _other(self, tree: ast.expr) -> Value:
+        if isinstance(tree, ast.Compare):
+            return self._comparison(tree)
+        if isinstance(tree, ast.BoolOp):
+            join = (
+                build.logical_and if isinstance(tree.op, ast.And) else build.logical_or
+            )
+            result = self._truth(tree.values[0])
+            for part in tree.values[1:]:
+                result = join(result, self._truth(part))
+            return result
+        if isinstance(tree, ast.IfExp):
+            return self._choice(tree)
+        if isinstance(tree, ast.Lambda):
+            names = [argument.arg for argument in tree.args.args]
+            return Function("lambda", tuple(names), tree.body)
+        if isinstance(tree, (ast.ListComp, ast.GeneratorExp)):
+            return self._comprehension(tree)
         return self.fail(tree, "arithmetic, @, .T, indexing or a NumPy function")
 
     def node(self, tree: ast.expr) -> Node:
@@ -207,25 +187,106 @@ class _Builder:
     def _as_node(self, value: Value, tree: ast.expr) -> Node:
         if isinstance(value, Node):
             return value
+        if isinstance(value, tuple) and value:
+            try:
+                return as_array(value)
+            except (TypeError, ValueError):
+                self.fail(tree, "rows of numbers")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             self.fail(tree, "an array or a number")
         return build.constant(float(value), dtypes.FLOAT64)
 
     def _name(self, tree: ast.Name) -> Value:
-        if tree.id in self._local:
-            return self._local[tree.id]
-        node = self._known.get(canonical(tree.id))
-        if node is None and tree.id in {"float", "int", "bool"}:
+        if tree.id in self.local:
+            return self.local[tree.id]
+        name = canonical(tree.id)
+        if name in self._known:
+            return self._known[name]
+        if tree.id in {"float", "int", "bool"}:
             return tree.id  # of .astype(float)
-        if node is None:
-            self.fail(tree, f"a known name ({', '.join(sorted(self._known))})")
-        return node
+        if tree.id in {"e", "pi", "inf"}:
+            return CONSTANTS[tree.id]
+        if tree.id[0] == "d" and (own := canonical(tree.id[1:])) in self._derivatives:
+            return self._derivatives[own]
+        return self.fail(tree, f"a known name ({', '.join(self._shown)})")
+
+    # ---------------------------------------------------------------- lists and conditions
+
+    def items(self, value: Value, tree: ast.expr) -> list[Value]:
+        """Return the items of a list, or the rows of an array."""
+        if isinstance(value, (tuple, range)):
+            return list(value)
+        if isinstance(value, Node) and value.rank and isinstance(value.shape[0], int):
+            return [index(value, (i,)) for i in range(min(value.shape[0], _MOST_STEPS))]
+        return self.fail(tree, "a range, a list, or an array of known size")
+
+    def _comprehension(self, tree: ast.ListComp | ast.GeneratorExp) -> Value:
+        outer = dict(self.local)
+        found = tuple(self._generated(tree.elt, tree.generators))
+        self.local = outer
+        return found
+
+    def _generated(
+        self, element: ast.expr, generators: Sequence[ast.comprehension]
+    ) -> list[Value]:
+        if not generators:
+            return [self.value(element)]
+        first, *rest = generators
+        found: list[Value] = []
+        for item in self.items(self.value(first.iter), first.iter):
+            self.assign(first.target, item)
+            kept = [self.value(condition) for condition in first.ifs]
+            if any(isinstance(condition, Node) for condition in kept):
+                self.fail(first.ifs[0], "a condition on whole numbers")
+            if all(kept):
+                found += self._generated(element, rest)
+        return found
+
+    def _comparison(self, tree: ast.Compare) -> Value:
+        result: Value = None
+        left = self.value(tree.left)
+        for operator, part in zip(tree.ops, tree.comparators, strict=True):
+            right = self.value(part)
+            if type(operator) not in _COMPARE:
+                self.fail(tree, "<, <=, >, >=, == or !=")
+            if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+                found: Value = _COMPARE_NUMBERS[type(operator)](left, right)
+            else:
+                a, b = self._as_node(left, tree.left), self._as_node(right, part)
+                found = _COMPARE[type(operator)](a, b)
+            if result is None:
+                result = found
+            elif isinstance(result, Node) or isinstance(found, Node):
+                result = build.logical_and(_truth(result), _truth(found))
+            else:
+                result = result and found
+            left = right
+        return result
+
+    def _truth(self, tree: ast.expr) -> Node:
+        return _truth(self.value(tree))
+
+    def _choice(self, tree: ast.IfExp) -> Value:
+        condition = self.value(tree.test)
+        if not isinstance(condition, Node):
+            return self.value(tree.body if condition else tree.orelse)
+        if condition.shape:
+            self.fail(tree.test, "one truth value")
+        one, other = self.node(tree.body), self.node(tree.orelse)
+        return build.where(_truth(condition), _numeric(one), _numeric(other))
+
+    # ---------------------------------------------------------------- arithmetic
 
     def _binary(self, tree: ast.BinOp) -> Value:
         left, right = self.value(tree.left), self.value(tree.right)
         kind = type(tree.op)
-        if isinstance(left, tuple) or isinstance(right, tuple):
+        if isinstance(left, tuple) and isinstance(right, tuple):
             self.fail(tree, "arithmetic of arrays and numbers")
+        if isinstance(left, tuple) or isinstance(right, tuple):
+            left, right = (
+                self._as_node(left, tree.left),
+                self._as_node(right, tree.right),
+            )
         if not isinstance(left, Node) and not isinstance(right, Node):
             return self._arithmetic(tree, left, right)
         a, b = self._as_node(left, tree.left), self._as_node(right, tree.right)
@@ -288,32 +349,39 @@ class _Builder:
     # ---------------------------------------------------------------- attributes, indices and calls
 
     def _attribute(self, tree: ast.Attribute) -> Value:
-        if isinstance(tree.value, ast.Name) and tree.value.id in _MODULES:
-            if tree.attr not in CONSTANTS:
+        path = self._path(tree)
+        if path:
+            if path[-1] not in CONSTANTS:
                 self.fail(tree, "a NumPy function with its arguments")
-            return CONSTANTS[tree.attr]
+            return CONSTANTS[path[-1]]
         held = self.value(tree.value)
         if isinstance(held, (int, float)):
             self.fail(tree, "an array: a plain number has no attributes")
         base = self._as_node(held, tree.value)
-        if tree.attr == "T":
+        if tree.attr in {"T", "mT"}:
             return build.permute(base, tuple(reversed(range(base.rank))))
         if tree.attr == "shape":
-            return tuple(
-                size
-                if isinstance(size, int)
-                else build.size(base.shape, (axis,), dtypes.FLOAT64)
-                for axis, size in enumerate(base.shape)
-            )
+            return _sizes(base)
         if tree.attr == "size":
-            return build.size(base.shape, tuple(range(base.rank)), dtypes.FLOAT64)
+            return math.prod(_sizes(base)) if base.shape else 1
         if tree.attr == "ndim":
             return base.rank
         return self.fail(tree, "T, shape, size, ndim or a method with its arguments")
 
+    def _path(self, tree: ast.expr) -> list[str]:
+        """Return the names after a module, as in np.linalg.inv, and [] where there is no module."""
+        names: list[str] = []
+        while isinstance(tree, ast.Attribute):
+            names.append(tree.attr)
+            tree = tree.value
+        if not isinstance(tree, ast.Name) or tree.id not in MODULES:
+            return []
+        known = tree.id in self.local or canonical(tree.id) in self._known
+        return [] if known else names[::-1]
+
     def _subscript(self, tree: ast.Subscript) -> Value:
         base = self.value(tree.value)
-        if isinstance(base, tuple):
+        if isinstance(base, (tuple, range)):
             place = self.value(tree.slice)
             if (
                 isinstance(place, bool)
@@ -324,19 +392,23 @@ class _Builder:
             return base[place]
         if isinstance(base, (int, float)):
             self.fail(tree, "an array: a plain number has no entries")
-        parts = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
-        key = tuple(self._index(part) for part in parts)
+        key = self.key(tree.slice)
         try:
             return index(self._as_node(base, tree.value), key)
         except DeltaruleError:
             raise
         except (ValueError, TypeError, IndexError) as error:
             raise ArgumentError(
-                "Python index", expected="a valid index", got=self._source(tree)
+                "Python index", expected="a valid index", got=self.source(tree)
             ) from error
 
+    def key(self, tree: ast.expr) -> tuple[object, ...]:
+        """Return the key of an index, one item for each axis."""
+        parts = tree.elts if isinstance(tree, ast.Tuple) else [tree]
+        return tuple(self._index(part) for part in parts)
+
     def _index(self, tree: ast.expr) -> object:
-        """Return an index: a whole number, a range of whole numbers, None, Ellipsis, or an array of whole numbers."""
+        """Return an index: a whole number, a range, None, Ellipsis, or an array of whole numbers or truth values."""
         if isinstance(tree, ast.Slice):
             bounds = [
                 None if part is None else self._whole(part)
@@ -345,12 +417,10 @@ class _Builder:
             if bounds[2] == 0:
                 self.fail(tree, "a step that is not 0")
             return slice(*bounds)
-        if isinstance(tree, ast.Attribute) and tree.attr == "newaxis":
-            return None
         value = self.value(tree)
         if value is None or value is Ellipsis:
             return value
-        if isinstance(value, Node) and value.dtype.is_integer:
+        if isinstance(value, Node) and not value.dtype.is_float:
             return value
         if isinstance(value, int) and not isinstance(value, bool):
             return value
@@ -363,11 +433,7 @@ class _Builder:
         return self.fail(tree, "a whole number as the bound of a range")
 
     def _call(self, tree: ast.Call) -> Value:
-        name, owner = self._callee(tree)
-        table = FUNCTIONS if owner is None else METHODS
-        if name not in table:
-            self.fail(tree, f"one of {', '.join(sorted(table))}")
-        arguments: list[Value] = [] if owner is None else [self.node(owner)]
+        function, arguments = self._callee(tree)
         if any(isinstance(argument, ast.Starred) for argument in tree.args):
             self.fail(tree, "arguments one by one")
         arguments += [self.value(argument) for argument in tree.args]
@@ -375,16 +441,20 @@ class _Builder:
         for keyword in tree.keywords:
             if keyword.arg is None:
                 self.fail(tree, "arguments one by one")
-            keywords[keyword.arg] = self._setting(keyword.value)
+            name = KEYWORDS.get(keyword.arg, keyword.arg)
+            if name:
+                keywords[name] = self._setting(keyword.value)
+        if isinstance(function, Function):
+            return self.called(function, arguments, tree)
         try:
-            return table[name](*arguments, **keywords)
+            return function(*arguments, **keywords)
         except DeltaruleError:
             raise
         except (TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
             raise ArgumentError(
-                f"Python expression, {name}",
+                f"Python expression, {ast.unparse(tree.func)[:40]}",
                 expected="its NumPy arguments",
-                got=self._source(tree),
+                got=self.source(tree),
             ) from error
 
     def _setting(self, tree: ast.expr) -> Value:
@@ -394,26 +464,40 @@ class _Builder:
             self.fail(tree, "a literal as the value of a keyword")
         return value
 
-    def _callee(self, tree: ast.Call) -> tuple[str, ast.expr | None]:
-        """Return the name of a function and the array that it is a method of."""
+    def _callee(
+        self, tree: ast.Call
+    ) -> tuple[Callable[..., Value] | Function, list[Value]]:
+        """Return a function, and the array that it is a method of."""
         function = tree.func
         if isinstance(function, ast.Name):
-            return function.id, None
-        if not isinstance(function, ast.Attribute):
+            own = self.local.get(function.id)
+            if isinstance(own, Function):
+                return own, []
+            name = function.id
+            table: Mapping[str, Callable[..., Value]] = {**FUNCTIONS, **BUILTINS}
+        elif isinstance(function, ast.Attribute):
+            path = self._path(function)
+            if not path and function.attr in METHODS:
+                return METHODS[function.attr], [self._owner(function.value)]
+            if not path:
+                self.fail(tree, f"one of the methods {', '.join(sorted(METHODS))}")
+            name = "outer" if path == ["multiply", "outer"] else path[-1]
+            table = FUNCTIONS
+        else:
+            value = self.value(function)
+            if isinstance(value, Function):
+                return value, []
             self.fail(tree, "a function by its name")
-        owner = function.value
-        if isinstance(owner, ast.Name) and owner.id in _MODULES:
-            return function.attr, None
-        if (
-            isinstance(owner, ast.Attribute)
-            and owner.attr in _SUBMODULES
-            and isinstance(owner.value, ast.Name)
-            and owner.value.id in _MODULES
-        ):
-            return function.attr, None
-        return function.attr, owner
+        plain = PLAIN.get(name, name)
+        found = table.get(plain) or slope(name)
+        if found is None:
+            self.fail(tree, f"one of {', '.join(sorted(FUNCTIONS))}")
+        return found, []
 
-    def _source(self, tree: ast.AST) -> str:
+    def _owner(self, tree: ast.expr) -> Value:
+        return self._as_node(self.value(tree), tree)
+
+    def source(self, tree: ast.AST) -> str:
         """Return the text of a construction, shortened."""
         found = ast.get_source_segment(self._text, tree) or self._text
         return shown_part(found)
@@ -430,7 +514,7 @@ class _Builder:
         raise ArgumentError(
             f"Python expression, {place}",
             expected=expected,
-            got=self._source(tree),
+            got=self.source(tree),
             hint=f"{source[:120]}\n  {' ' * min(column, 120)}^",
         )
 
@@ -438,3 +522,20 @@ class _Builder:
 def _numeric(node: Node) -> Node:
     """Return truth values as numbers."""
     return build.cast(node, dtypes.FLOAT64) if node.dtype is dtypes.BOOL else node
+
+
+def _truth(value: Value) -> Node:
+    """Return a value as truth values."""
+    node = value if isinstance(value, Node) else as_array(float(value))
+    if node.dtype is dtypes.BOOL:
+        return node
+    return build.logical_not(build.equal(node, 0.0))
+
+
+def _sizes(node: Node) -> tuple[Value, ...]:
+    return tuple(
+        size
+        if isinstance(size, int)
+        else build.size(node.shape, (axis,), dtypes.FLOAT64)
+        for axis, size in enumerate(node.shape)
+    )

@@ -1,0 +1,61 @@
+"""The formulas that a derivation prints, part by part: a part that an answer repeats means what it means there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from deltarule import dtypes
+from deltarule.errors import DeltaruleError
+from deltarule.explain.formula.term import Product, Symbol, Term, children
+from deltarule.explain.formula.to_graph import lower
+from deltarule.explain.formula.typeset import typeset
+from deltarule.explain.reading.grammar import parse_tokens
+from deltarule.explain.reading.syntax import Expression, Literal, Named, parts
+from deltarule.explain.reading.tokens import tokenize
+from deltarule.explain.reading.vocabulary import PrintedLine, Vocabulary
+from deltarule.graph.node import Node
+from deltarule.render.mathematics import to_latex, to_text
+
+
+def phrases(vocabulary: Vocabulary) -> Mapping[Expression, Node]:
+    """Return the graphs of all parts of the lines of a derivation, by their syntax trees.
+
+    Where parts that differ are printed alike, a whole line comes before parts, and the first before later ones.
+    """
+    vocabulary = vocabulary.origin or vocabulary
+    found = vocabulary.phrases
+    if not found and vocabulary.lines:
+        parts = [(line, line.term) for line in vocabulary.lines]
+        parts += [(line, part) for line in vocabulary.lines for part in _inner(line)]
+        for line, part in parts:
+            _note(found, part, line, vocabulary)
+    return found
+
+
+def repeats(tree: Expression, vocabulary: Vocabulary) -> bool:
+    """Whether a formula has a part that the derivation prints, other than a name."""
+    known = phrases(vocabulary)
+    return any(part in known for part in parts(tree))
+
+
+def _inner(line: PrintedLine) -> Iterator[Term]:
+    stack = list(children(line.term))
+    while stack:
+        part = stack.pop()
+        stack.extend(children(part))
+        yield part
+
+
+def _note(
+    found: dict[Expression, Node], part: Term, line: PrintedLine, vocabulary: Vocabulary
+) -> None:
+    if isinstance(part, Symbol) or (isinstance(part, Product) and not part.factors):
+        return
+    formula = typeset(part)
+    for text in (to_text(formula), to_latex(formula)):
+        try:
+            tree = parse_tokens(text, tokenize(text), vocabulary)
+        except DeltaruleError:  # printed in a way that is no formula
+            continue
+        if not isinstance(tree, (Named, Literal)) and tree not in found:
+            found[tree] = lower(part, dtypes.FLOAT64, line.values)

@@ -1,0 +1,1 @@
+"""Answers in Python on arrays: parsed and built as graphs, never executed."""
