@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import pytest
+
+from deltarule.explain.derivation.derivation import Derived, Deriver
+from unit.explain.read_back import printed, wrong_readings
 
 _SYMBOLS = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
@@ -200,3 +203,26 @@ def read_latex(source: str) -> None:
 @pytest.fixture(name="read_latex")
 def _read_latex() -> Callable[[str], None]:
     return read_latex
+
+
+_READ_BACK: set[tuple[str, ...]] = set()  # what need not be read twice
+
+
+@pytest.fixture(autouse=True)
+def every_printed_line_is_read_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Read every line of every derivation that a test makes, in text, LaTeX and index notation."""
+    made: list[Derived] = []
+    derive = Deriver.derive
+
+    def recorded(deriver: Deriver) -> Derived:
+        made.append(derive(deriver))
+        return made[-1]
+
+    monkeypatch.setattr(Deriver, "derive", recorded)
+    yield
+    monkeypatch.undo()
+    for derived in made:
+        texts = tuple(text for _, text, _ in printed(derived))
+        if texts not in _READ_BACK:
+            _READ_BACK.add(texts)
+            assert not wrong_readings(derived)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from deltarule import dtypes
 from deltarule.errors import DeltaruleError
-from deltarule.explain.formula.term import Product, Symbol, Term, children
+from deltarule.explain.formula.term import Apply, Product, Symbol, Term, children
 from deltarule.explain.formula.to_graph import lower
 from deltarule.explain.formula.typeset import typeset
 from deltarule.explain.reading.grammar import parse_tokens
@@ -15,6 +15,8 @@ from deltarule.explain.reading.tokens import tokenize
 from deltarule.explain.reading.vocabulary import PrintedLine, Vocabulary
 from deltarule.graph.node import Node
 from deltarule.render.mathematics import to_latex, to_text
+
+_HIDDEN = {"broadcast", "reshape", "permute", "cast"}
 
 
 def phrases(vocabulary: Vocabulary) -> Mapping[Expression, Node]:
@@ -25,10 +27,11 @@ def phrases(vocabulary: Vocabulary) -> Mapping[Expression, Node]:
     vocabulary = vocabulary.origin or vocabulary
     found = vocabulary.phrases
     if not found and vocabulary.lines:
-        parts = [(line, line.term) for line in vocabulary.lines]
-        parts += [(line, part) for line in vocabulary.lines for part in _inner(line)]
-        for line, part in parts:
-            _note(found, part, line, vocabulary)
+        for line in vocabulary.lines:
+            _note(found, line.term, line, vocabulary)
+        for line in vocabulary.lines:
+            for part in _inner(line):
+                _note(found, part, line, vocabulary)
     return found
 
 
@@ -43,7 +46,15 @@ def _inner(line: PrintedLine) -> Iterator[Term]:
     while stack:
         part = stack.pop()
         stack.extend(children(part))
-        yield part
+        if not _is_hidden(part):
+            yield part
+
+
+def _is_hidden(part: Term) -> bool:
+    """Whether a part is printed as its argument: that is what the text means."""
+    if not isinstance(part, Apply) or part.name not in _HIDDEN:
+        return False
+    return typeset(part) == typeset(part.arguments[0])
 
 
 def _note(
