@@ -16,6 +16,7 @@ from deltarule.explain.reading.vocabulary import PrintedLine, Vocabulary
 from deltarule.graph.node import Node
 from deltarule.render.mathematics import to_latex, to_text
 
+_PLAIN = {"tanh", "sigmoid", "relu", "exp", "log", "sqrt", "sign", "sin", "cos"}
 _HIDDEN = {"broadcast", "reshape", "permute", "cast"}
 
 
@@ -27,10 +28,11 @@ def phrases(vocabulary: Vocabulary) -> Mapping[Expression, Node]:
     vocabulary = vocabulary.origin or vocabulary
     found = vocabulary.phrases
     if not found and vocabulary.lines:
+        special: dict[Term, bool] = {}
         for line in vocabulary.lines:
             _note(found, line.term, line, vocabulary)
         for line in vocabulary.lines:
-            for part in _inner(line):
+            for part in _inner(line, special):
                 _note(found, part, line, vocabulary)
     return found
 
@@ -41,10 +43,25 @@ def repeats(tree: Expression, vocabulary: Vocabulary) -> bool:
     return any(part in known for part in parts(tree))
 
 
-def _inner(line: PrintedLine) -> Iterator[Term]:
+def _is_special(term: Term, known: dict[Term, bool]) -> bool:
+    """Whether a part has a function in it that means more than its name says: a norm of rows, a sum over one axis."""
+    found = known.get(term)
+    if found is None:
+        own = isinstance(term, Apply) and term.name not in _PLAIN
+        found = own or any([_is_special(part, known) for part in children(term)])
+        known[term] = found
+    return found
+
+
+def _inner(line: PrintedLine, special: dict[Term, bool]) -> Iterator[Term]:
+    """Yield the special parts of a line, each once."""
     stack = list(children(line.term))
+    seen: set[Term] = set()
     while stack:
         part = stack.pop()
+        if part in seen or not _is_special(part, special):
+            continue
+        seen.add(part)
         stack.extend(children(part))
         if not _is_hidden(part):
             yield part
