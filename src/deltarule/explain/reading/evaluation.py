@@ -15,6 +15,7 @@ from deltarule.explain.reading.meaning import values as v
 from deltarule.explain.reading.meaning.calls import Calls
 from deltarule.explain.reading.meaning.derivatives import Chains
 from deltarule.explain.reading.meaning.indexing import entry_of
+from deltarule.explain.reading.meaning.numbers import number_of, raised
 from deltarule.explain.reading.meaning.values import Value
 from deltarule.explain.reading.syntax import (
     Addition,
@@ -263,7 +264,7 @@ class Evaluation:
 
     def _quotient(self, tree: Quotient) -> Value:
         where = f"fraction at position {tree.at + 1}"
-        if _number(tree.under) == 0:
+        if number_of(tree.under) == 0:
             raise ArgumentError(where, expected="a divisor that is not 0", got="0")
         over, under = self.value(tree.over), self.value(tree.under)
         return v.by_entry(build.divide, over, under, where)
@@ -275,7 +276,7 @@ class Evaluation:
         if isinstance(tree.base, Constant) and tree.base.name == "e":
             return replace(exponent, node=build.exp(exponent.node))
         base = self.value(tree.base)
-        number = _number(tree.exponent)
+        number = number_of(tree.exponent)
         square = (
             len(base.shape) == 2
             and base.shape[0] == base.shape[1]
@@ -351,7 +352,7 @@ class Evaluation:
         outer = dict(self._scope)
         own = {letter: f"{letter}#{next(self._fresh)}" for letter in tree.indices}
         self._scope |= own
-        if tree.upper is not None and (last := _number(tree.upper)) is not None:
+        if tree.upper is not None and (last := number_of(tree.upper)) is not None:
             for index in own.values():
                 self.sizes.setdefault(index, int(last))
         body = self.value(tree.body)
@@ -484,30 +485,3 @@ def _are_columns(left: Value, right: Value) -> bool:
 
 def _times(left: Size, right: Size) -> Size:
     return left if right == 1 else right if left == 1 else left * right
-
-
-def _number(tree: Expression) -> Fraction | None:
-    """Return the number that an exponent is."""
-    if isinstance(tree, Literal) and not isinstance(tree.value, float):
-        return tree.value
-    if isinstance(tree, Literal):
-        return Fraction(tree.value).limit_denominator(10**6)
-    if isinstance(tree, Negative):
-        inner = _number(tree.body)
-        return None if inner is None else -inner
-    if isinstance(tree, Quotient):
-        over, under = _number(tree.over), _number(tree.under)
-        return over / under if over is not None and under else None
-    return None
-
-
-def raised(node: Node, exponent: Fraction) -> Node:
-    """Return a power of each entry."""
-    if exponent == Fraction(1, 2):
-        return build.sqrt(node)
-    if exponent.denominator == 1 and 0 < abs(exponent) <= 4:
-        result = node
-        for _ in range(abs(int(exponent)) - 1):
-            result = build.multiply(result, node)
-        return result if exponent > 0 else build.divide(1.0, result)
-    return build.power(node, float(exponent))

@@ -22,6 +22,17 @@ from deltarule.explain.reading.python.functions import (
     PLAIN,
     slope,
 )
+from deltarule.explain.reading.python.operators import (
+    BINARY,
+    COMPARE,
+    COMPARE_NUMBERS,
+    NO_MINUS,
+    NUMBERS,
+    OF_TRUTH,
+    numeric,
+    sizes,
+    truth,
+)
 from deltarule.explain.reading.tokens import shown_part
 from deltarule.graph import build
 from deltarule.graph.indexing import index
@@ -34,44 +45,6 @@ MODULES = {
 _DEEPEST = 60
 _MOST_STEPS = 6000  # parts of expressions, each as often as it is gone through
 _LARGEST = 1_000_000  # entries of an array
-_BINARY: dict[type[ast.operator], Callable[[Node, Node], Node]] = {
-    ast.Add: build.add,
-    ast.Sub: build.subtract,
-    ast.Mult: build.multiply,
-    ast.Div: build.divide,
-    ast.Pow: build.power,
-}
-_OF_TRUTH: dict[type[ast.operator], Callable[[Node, Node], Node]] = {
-    ast.Add: build.logical_or,
-    ast.Mult: build.logical_and,
-}  # of two comparisons, as in NumPy
-_NO_MINUS = "numbers: NumPy has no minus for True and False, multiply them by 1.0"
-_NUMBERS: dict[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Add: lambda x, y: x + y,
-    ast.Sub: lambda x, y: x - y,
-    ast.Mult: lambda x, y: x * y,
-    ast.Div: lambda x, y: x / y,
-    ast.FloorDiv: lambda x, y: x // y,
-    ast.Pow: lambda x, y: (
-        math.pow(x, y) if y < 0 or isinstance(x + y, float) else x ** min(int(y), 64)
-    ),
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Node, Node], Node]] = {
-    ast.Gt: lambda x, y: build.less(y, x),
-    ast.Lt: build.less,
-    ast.GtE: lambda x, y: build.logical_not(build.less(x, y)),
-    ast.LtE: lambda x, y: build.logical_not(build.less(y, x)),
-    ast.Eq: build.equal,
-    ast.NotEq: lambda x, y: build.logical_not(build.equal(x, y)),
-}
-_COMPARE_NUMBERS: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
-    ast.Gt: lambda x, y: x > y,
-    ast.Lt: lambda x, y: x < y,
-    ast.GtE: lambda x, y: x >= y,
-    ast.LtE: lambda x, y: x <= y,
-    ast.Eq: lambda x, y: x == y,
-    ast.NotEq: lambda x, y: x != y,
-}
 
 
 @dataclass(frozen=True)
@@ -247,24 +220,24 @@ class Expressions(ABC):
         left = self.value(tree.left)
         for operator, part in zip(tree.ops, tree.comparators, strict=True):
             right = self.value(part)
-            if type(operator) not in _COMPARE:
+            if type(operator) not in COMPARE:
                 self.fail(tree, "<, <=, >, >=, == or !=")
             if isinstance(left, (int, float)) and isinstance(right, (int, float)):
-                found: Value = _COMPARE_NUMBERS[type(operator)](left, right)
+                found: Value = COMPARE_NUMBERS[type(operator)](left, right)
             else:
                 a, b = self._as_node(left, tree.left), self._as_node(right, part)
-                found = _COMPARE[type(operator)](a, b)
+                found = COMPARE[type(operator)](a, b)
             if result is None:
                 result = found
             elif isinstance(result, Node) or isinstance(found, Node):
-                result = build.logical_and(_truth(result), _truth(found))
+                result = build.logical_and(truth(result), truth(found))
             else:
                 result = result and found
             left = right
         return result
 
     def _truth(self, tree: ast.expr) -> Node:
-        return _truth(self.value(tree))
+        return truth(self.value(tree))
 
     def _choice(self, tree: ast.IfExp) -> Value:
         condition = self.value(tree.test)
@@ -273,7 +246,7 @@ class Expressions(ABC):
         if condition.shape:
             self.fail(tree.test, "one truth value")
         one, other = self.node(tree.body), self.node(tree.orelse)
-        return build.where(_truth(condition), _numeric(one), _numeric(other))
+        return build.where(truth(condition), numeric(one), numeric(other))
 
     # ---------------------------------------------------------------- arithmetic
 
@@ -291,7 +264,7 @@ class Expressions(ABC):
             return self._arithmetic(tree, left, right)
         a, b = self._as_node(left, tree.left), self._as_node(right, tree.right)
         if isinstance(tree.op, ast.MatMult):
-            return build.matmul(_numeric(a), _numeric(b))
+            return build.matmul(numeric(a), numeric(b))
         if (
             isinstance(tree.op, (ast.BitAnd, ast.BitOr))
             and a.dtype is b.dtype is dtypes.BOOL
@@ -301,24 +274,24 @@ class Expressions(ABC):
                 if isinstance(tree.op, ast.BitAnd)
                 else build.logical_or(a, b)
             )
-        if kind not in _BINARY:
+        if kind not in BINARY:
             self.fail(tree, "+, −, *, /, ** or @")
-        if a.dtype is b.dtype is dtypes.BOOL and kind in _OF_TRUTH:
-            return _OF_TRUTH[kind](a, b)
+        if a.dtype is b.dtype is dtypes.BOOL and kind in OF_TRUTH:
+            return OF_TRUTH[kind](a, b)
         if a.dtype is b.dtype is dtypes.BOOL and kind is ast.Sub:
-            self.fail(tree, _NO_MINUS)
-        return _BINARY[kind](_numeric(a), _numeric(b))
+            self.fail(tree, NO_MINUS)
+        return BINARY[kind](numeric(a), numeric(b))
 
     def _arithmetic(self, tree: ast.BinOp, left: Value, right: Value) -> float:
         kind = type(tree.op)
         if (
-            kind not in _NUMBERS
+            kind not in NUMBERS
             or not isinstance(left, (int, float))
             or not isinstance(right, (int, float))
         ):
             self.fail(tree, "arithmetic of numbers")
         try:
-            result = _NUMBERS[kind](left, right)
+            result = NUMBERS[kind](left, right)
         except (ArithmeticError, ValueError):
             self.fail(tree, "a finite number")
         if abs(result) > 1e100:
@@ -339,7 +312,7 @@ class Expressions(ABC):
             self.fail(inner, "an array")
         value = self.value(inner)
         if isinstance(value, Node) and value.dtype is dtypes.BOOL:
-            self.fail(inner, _NO_MINUS)
+            self.fail(inner, NO_MINUS)
         if isinstance(value, Node):
             return build.negate(value) if negative < 0 else value
         if not isinstance(value, (int, float)):
@@ -361,9 +334,9 @@ class Expressions(ABC):
         if tree.attr in {"T", "mT"}:
             return build.permute(base, tuple(reversed(range(base.rank))))
         if tree.attr == "shape":
-            return _sizes(base)
+            return sizes(base)
         if tree.attr == "size":
-            return math.prod(_sizes(base)) if base.shape else 1
+            return math.prod(sizes(base)) if base.shape else 1
         if tree.attr == "ndim":
             return base.rank
         return self.fail(tree, "T, shape, size, ndim or a method with its arguments")
@@ -517,25 +490,3 @@ class Expressions(ABC):
             got=self.source(tree),
             hint=f"{source[:120]}\n  {' ' * min(column, 120)}^",
         )
-
-
-def _numeric(node: Node) -> Node:
-    """Return truth values as numbers."""
-    return build.cast(node, dtypes.FLOAT64) if node.dtype is dtypes.BOOL else node
-
-
-def _truth(value: Value) -> Node:
-    """Return a value as truth values."""
-    node = value if isinstance(value, Node) else as_array(float(value))
-    if node.dtype is dtypes.BOOL:
-        return node
-    return build.logical_not(build.equal(node, 0.0))
-
-
-def _sizes(node: Node) -> tuple[Value, ...]:
-    return tuple(
-        size
-        if isinstance(size, int)
-        else build.size(node.shape, (axis,), dtypes.FLOAT64)
-        for axis, size in enumerate(node.shape)
-    )
