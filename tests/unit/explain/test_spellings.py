@@ -227,6 +227,16 @@ def test_latex_names_are_names_everywhere():
         "open('a').read().T",
         "-" * 3000 + "x.T[oops]",
         "x.T" + ".T" * 900,
+        "a = x\nfor i in range(900):\n    a = np.outer(a, a)[0]\na",
+        "".join(f"a_{i + 1} = a_{i} + a_{i}; " for i in range(50)) + "a_50 x^T",
+        "[x[i] for i in range(1000) for j in range(1000)]",
+        "for i in range(1000):\n    for j in range(1000):\n        a = x\na",
+        "def f(a):\n    return f(a)\nf(x)",
+        "while True:\n    pass",
+        "range(10**9)",
+        "import os\nos.system('ls')",
+        "x.__class__.append(1)",
+        "a=x;" * 3900 + "x",
     ],
 )
 def test_hostile_answers_are_one_clear_error(answer):

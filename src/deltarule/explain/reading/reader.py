@@ -16,6 +16,7 @@ from deltarule.explain.formula.term import Symbol
 from deltarule.explain.reading import tokens as lexer
 from deltarule.explain.reading.definitions import Statement, divided, formula_tokens
 from deltarule.explain.reading.evaluation import Evaluation
+from deltarule.explain.reading.extent import check_operations
 from deltarule.explain.reading.fitting import filled, fitted, free_order
 from deltarule.explain.reading.grammar import parse_tokens
 from deltarule.explain.reading.printed import phrases, repeats
@@ -67,6 +68,7 @@ def read(
     result = _evaluated(text, formula, vocabulary, dtype, like, recall)
     if not shown:
         return result
+    check_operations(result.node, vocabulary.origin or vocabulary)
     whole = m.join([result.formula, *shown], m.Text("; "))
     return Reading(result.node, whole, result.tree)
 

@@ -10,6 +10,7 @@ import ast
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError
 from deltarule.explain.formula.term import matrix_shape
+from deltarule.explain.reading.extent import check_operations
 from deltarule.explain.reading.python.arrays import Value, as_array
 from deltarule.explain.reading.python.statements import Statements
 from deltarule.explain.reading.python.written import written_python
@@ -97,6 +98,7 @@ def read_array(text: str, vocabulary: Vocabulary, dtype: DType) -> Reading:
             expected="an expression that is nested less deeply",
             got="too many brackets",
         ) from error
+    check_operations(value, vocabulary)
     node = build.cast(value, dtype)
     return Reading(node, written_python(tree.body, builder.shapes))
 
