@@ -140,7 +140,8 @@ def test_what_users_install_has_a_lowest_version_and_tests_ask_for_no_other() ->
 IMPORTED = {
     "learn": r"(from|import) sklearn\b",
     "onnx": r"import onnx\b",
-    "parquet": r"\bpyarrow\b",
+    "arrow": r"\bpyarrow\b",
+    "excel": r"\bopenpyxl\b",
     "images": r"\bPIL\b",
     "plot": r"on matplotlib axes",
 }

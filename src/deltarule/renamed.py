@@ -19,7 +19,7 @@ _MOVED: Final = {
     "data.formats": ("cifar idx pickles mapped folders image_folder"),
     "data.preprocessing": ("encoding scaling estimator pretext"),
     "data.sampling": ("batches shuffling split folds"),
-    "data.tabular": ("tables cells header streaming tasks"),
+    "data.tabular": ("tables header streaming tasks"),
     "generative.autoencoders": (
         "architectures autoencoder vae layers transformer likelihood saving"
     ),

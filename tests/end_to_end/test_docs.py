@@ -24,6 +24,7 @@ def test_all_pages_with_programs_are_run() -> None:
         "learners.md",
         "numbers.md",
         "students.md",
+        "tables.md",
         "teachers.md",
     } <= set(PAGES)
 
@@ -41,6 +42,7 @@ def test_the_examples_of_a_page_run(
         exec(compile(block, page, "exec"), names)
     written: dict[str, set[str]] = {
         "data.md": {"long", "long.csv"},
+        "tables.md": {"flats.csv", "new.csv"},
         "exchange.md": {"model.onnx", "gradient.onnx", "weights.safetensors"},
         "teachers.md": {
             "key.tex",

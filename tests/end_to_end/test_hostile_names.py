@@ -115,7 +115,7 @@ def test_commands_show_names_without_obeying_them(
 def test_warnings_and_errors_of_the_library_show_names_too(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(
-        "\x1b[2J,y\n" + "".join(f"p{i}\u202e,{i % 2}\n" for i in range(60)),
+        "\x1b[2J,x,y\n" + "".join(f"p{i}\u202e,{i},{i % 2}\n" for i in range(60)),
         encoding="utf-8",
     )
     with warnings.catch_warnings(record=True) as caught:

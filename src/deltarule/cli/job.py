@@ -111,7 +111,8 @@ def arguments(job: Job) -> list[str]:
     given = [
         str(part) for pair in pairs.items() if pair[1] is not None for part in pair
     ]
-    return [job.name, *job.reading.flags(), *given]
+    data = [] if job.reading.sql is not None else [job.name]
+    return [*data, *job.reading.flags(), *given]
 
 
 def command_line(job: Job, *more: str) -> str:

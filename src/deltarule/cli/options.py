@@ -10,7 +10,11 @@ from typing import Any, TypeVar
 
 import click
 
-from deltarule.cli.inputs.reading import TableOptions, column_names
+from deltarule.cli.inputs.reading import (
+    TableOptions,
+    column_names,
+    dated_columns,
+)
 from deltarule.errors import ArgumentError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,61 +85,124 @@ def as_json(function: F) -> F:
 
 def target(function: F) -> F:
     """Add ``--target``."""
-    text = "Column (CSV, Parquet) or array (NPZ) to predict; a CSV's last column by default."
+    text = "Column of a table or array of an NPZ file to predict; the last column by default."
     return click.option("--target", default=None, metavar="C", help=text)(function)
+
+
+_TABLE_OPTIONS = (
+    click.option("--drop-missing", is_flag=True, help="Drop rows with missing values."),
+    click.option(
+        "--encoding",
+        default=None,
+        metavar="E",
+        help="Encoding of a text file [detected].",
+    ),
+    click.option(
+        "--separator",
+        default=None,
+        metavar="CHAR",
+        help="Character between the cells of a text file [detected].",
+    ),
+    click.option(
+        "--date",
+        multiple=True,
+        metavar="A=FORMAT",
+        help="Columns of dates, and their formats as in strftime [detected].",
+    ),
+    click.option(
+        "--text",
+        multiple=True,
+        metavar="A,B",
+        help="Columns of texts [detected].",
+    ),
+    click.option(
+        "--numeric",
+        multiple=True,
+        metavar="A,B",
+        help="Columns of numbers; cells that are none are missing.",
+    ),
+    click.option(
+        "--categorical",
+        multiple=True,
+        metavar="A,B",
+        help="Columns of categories, also of numbers.",
+    ),
+    click.option(
+        "--ignore",
+        multiple=True,
+        metavar="A,B",
+        help="Columns to ignore (names, identifiers).",
+    ),
+    click.option(
+        "--header/--no-header",
+        default=None,
+        help="Whether the first line of a text file is a header [detected].",
+    ),
+    click.option(
+        "--task",
+        type=click.Choice(["classification", "regression"]),
+        default=None,
+        help="Task [detected from the target].",
+    ),
+    target,
+)
 
 
 def table(function: F) -> F:
     """Add the options for reading tables: ``--target``, ``--task``, ``--header``, ``--ignore``, etc."""
-    for add in (
-        click.option(
-            "--drop-missing", is_flag=True, help="Drop rows with missing values."
-        ),
-        click.option(
-            "--categorical",
-            multiple=True,
-            metavar="A,B",
-            help="Numeric columns to treat as categorical.",
-        ),
-        click.option(
-            "--ignore",
-            multiple=True,
-            metavar="A,B",
-            help="Columns to ignore (names, identifiers).",
-        ),
-        click.option(
-            "--header/--no-header",
-            default=None,
-            help="Whether the first line of a CSV is a header [detected].",
-        ),
-        click.option(
-            "--task",
-            type=click.Choice(["classification", "regression"]),
-            default=None,
-            help="Task [detected from the target].",
-        ),
-        target,
-    ):
+    for add in _TABLE_OPTIONS:
         function = add(function)
     return function
 
 
 def table_options(given: dict[str, Any]) -> TableOptions:
-    """Remove the options of ``table`` from a command's arguments and return them.
+    r"""Remove the options of ``table`` from a command's arguments and return them.
 
-    >>> given = {"target": "y", "task": None, "header": None, "ignore": ("a,b",), "categorical": (),
-    ...     "drop_missing": False, "seed": 1}
-    >>> table_options(given).ignore, given
-    (('a', 'b'), {'seed': 1})
+    >>> given = {"target": "y", "task": None, "header": None, "ignore": ("a,b",), "categorical": (), "numeric": (),
+    ...     "text": (), "date": ("born",), "separator": "tab", "encoding": None, "drop_missing": False, "seed": 1}
+    >>> found = table_options(given)
+    >>> found.ignore, found.separator, given
+    (('a', 'b'), '\t', {'seed': 1})
     """
     return TableOptions(
-        given.pop("target"),
-        given.pop("task"),
-        given.pop("header"),
-        column_names(given.pop("ignore")),
-        column_names(given.pop("categorical")),
-        given.pop("drop_missing"),
+        target=given.pop("target"),
+        task=given.pop("task"),
+        header=given.pop("header"),
+        ignore=column_names(given.pop("ignore")),
+        categorical=column_names(given.pop("categorical")),
+        numeric=column_names(given.pop("numeric")),
+        text=column_names(given.pop("text")),
+        dates=dated_columns(given.pop("date")),
+        separator=_character(given.pop("separator")),
+        encoding=given.pop("encoding"),
+        drop_missing=given.pop("drop_missing"),
+        sql=given.pop("sql", None),
     )
+
+
+def name_or_query(name: str | None, sql: str | None) -> str:
+    """Return the name of the data; "query" for an SQL query. One of both must be given.
+
+    >>> name_or_query("iris", None), name_or_query(None, "SELECT 1")
+    ('iris', 'query')
+    """
+    if (name is None) == (sql is None):
+        raise ArgumentError(
+            "train",
+            expected="a data set, file or folder, or --sql",
+            got="none" if sql is None else "both",
+        )
+    return "query" if name is None else name
+
+
+def _character(text: str | None) -> str | None:
+    """Return the character that ``--separator`` names, by itself or as ``tab``."""
+    found = {"tab": "\t", "\\t": "\t", "blank": " ", "space": " "}.get(text or "", text)
+    if found is not None and len(found) != 1:
+        raise ArgumentError(
+            "--separator", expected="one character, or tab", got=repr(text)
+        )
+    return found
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -2,104 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deltarule.arguments import check_calls
-from deltarule.errors import DataError, DataWarning
-from deltarule.visible import listed
+from deltarule.data.columns.column_types import Kind, learn_column
+from deltarule.data.columns.encodings import Column
+from deltarule.data.columns.table import NUMBER, Table
+from deltarule.errors import DataError
+from deltarule.render.numbers import counted
+from deltarule.visible import shown
 
 __all__ = ["TableSchema"]
-
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # compared in lower case
-_MANY = 20  # categories from which on a text column gives a warning
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """The cells of a table as text.
-
-    Attributes:
-        where: The name of the file, for errors.
-        cells: The cells by column name.
-        lines: The line number of each row.
-        unit: What ``lines`` counts: "line" or "row".
-        nested: The types of columns that are neither numbers nor text; they are not read.
-
-    >>> RawTable("t.csv", {"size": ["1", "2"]}, [2, 3]).place(1)
-    't.csv line 3'
-    """
-
-    where: str
-    cells: Mapping[str, Sequence[str]]
-    lines: Sequence[int]
-    unit: str = "line"
-    nested: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return len(self.lines)
-
-    def place(self, row: int) -> str:
-        """Return the file and line of a row."""
-        return f"{self.where} {self.unit} {self.lines[row]}"
-
-    def require(self, name: str) -> Sequence[str]:
-        """Return a column; raise DataError if it does not exist."""
-        if name not in self.cells:
-            raise DataError(
-                self.where,
-                expected=f"a column {name!r}",
-                got=f"the columns {listed(self.cells)}",
-            )
-        return self.cells[name]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of numbers, or of text with its sorted categories.
-
-    >>> Column("colour", ("blue", "red")).feature_names
-    ('colour=blue', 'colour=red')
-    """
-
-    name: str
-    categories: tuple[str, ...] = ()
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """The name, or one ``name=category`` for each category."""
-        if not self.categories:
-            return (self.name,)
-        return tuple(f"{self.name}={category}" for category in self.categories)
-
-    def encode(self, table: RawTable) -> npt.NDArray[np.float64]:
-        """Return the column as numbers (N, 1), or as one-hot rows (N, categories)."""
-        cells = table.require(self.name)
-        if not self.categories:
-            values = [
-                [_number(cell, table, self.name, row)] for row, cell in enumerate(cells)
-            ]
-            return np.array(values, np.float64)
-        known = {category: index for index, category in enumerate(self.categories)}
-        rows = np.zeros((len(cells), len(known)))
-        for row, cell in enumerate(cells):
-            if cell not in known:
-                raise DataError(
-                    table.place(row),
-                    expected=f"one of {_listed(self.categories)} in column {self.name!r}",
-                    got=repr(cell),
-                    hint="The model has not seen this category.",
-                )
-            rows[row, known[cell]] = 1.0
-        return rows
 
 
 @dataclass(frozen=True)
@@ -110,7 +28,7 @@ class TableSchema:
         columns: The feature columns.
         target: The name of the target column.
 
-    >>> table = RawTable("t.csv", {"size": ["1", "2"], "colour": ["red", "blue"], "y": ["0", "1"]}, [2, 3])
+    >>> table = Table.of({"size": [1, 2], "colour": ["red", "blue"], "y": [0, 1]})
     >>> schema = TableSchema.learn(table, target="y")
     >>> schema.feature_names
     ('size', 'colour=blue', 'colour=red')
@@ -123,28 +41,44 @@ class TableSchema:
 
     @classmethod
     def learn(
-        cls, table: RawTable, target: str, categorical: Sequence[str] = ()
+        cls,
+        table: Table,
+        target: str,
+        categorical: Sequence[str] = (),
+        kinds: Mapping[str, Kind] | None = None,
+        formats: Mapping[str, str] | None = None,
     ) -> TableSchema:
         """Return the schema of a table.
 
-        A column is numeric if more than half of its cells are numbers (other cells are then
-        errors), unless it is named in ``categorical``.
+        Args:
+            table: The training data.
+            target: The name of the target column.
+            categorical: Columns of categories, also if they hold numbers.
+            kinds: The types of further columns; the others are inferred.
+            formats: The formats of columns of dates.
+
+        Raises:
+            DataError: A column does not exist or does not have the type named, or there is none beside the target.
         """
-        table.require(target)
-        for name in categorical:
+        chosen: dict[str, Kind] = {
+            **(kinds or {}),
+            **dict.fromkeys(categorical, "category"),
+        }
+        chosen |= dict.fromkeys(formats or {}, "date")
+        for name in (target, *chosen):
             table.require(name)
-        columns = tuple(
-            Column(name)
-            if name not in categorical and is_numeric(cells)
-            else _categories(name, cells)
-            for name, cells in table.cells.items()
+        learned = [
+            learn_column(table, name, chosen.get(name), (formats or {}).get(name))
+            for name in table.names
             if name != target
-        )
+        ]
+        columns = tuple(column for column in learned if column is not None)
         if not columns:
+            beside = [name for name in table.names if name != target]
             raise DataError(
                 table.where,
-                expected="at least one column beside the target",
-                got=f"only {target!r}",
+                expected="at least one column with features beside the target",
+                got=f"only {target!r}" if not beside else "none that can be used",
             )
         return cls(columns, target)
 
@@ -158,99 +92,108 @@ class TableSchema:
         """The names of the features, in order."""
         return tuple(name for column in self.columns for name in column.feature_names)
 
-    def encode(self, table: RawTable) -> npt.NDArray[np.float32]:
-        """Return the features of a table, (N, features); columns are matched by name, others are ignored."""
-        exact = np.concatenate(
-            [column.encode(table) for column in self.columns], axis=1
+    def describe(self) -> str:
+        """Return the columns with their types and ranges, for the data card.
+
+        >>> table = Table.of({"size": [1, 2, None], "colour": ["red", "blue", "red"], "y": [0, 1, 0]})
+        >>> TableSchema.learn(table, target="y").describe()
+        '2 columns as 4 features: size (number 1 … 2, some missing), colour (category blue, red)'
+        """
+        parts = [
+            f"{shown(column.name)} ({column.kind} {column.describe()}"
+            + (", some missing)" if column.has_missing else ")")
+            for column in self.columns
+        ]
+        features = counted(len(self.feature_names), "feature")
+        return f"{counted(len(parts), 'column')} as {features}: {', '.join(parts)}"
+
+    def encode(self, table: Table) -> npt.NDArray[np.float32]:
+        """Return the features of a table, (N, features); columns are matched by name, others are ignored.
+
+        Missing cells become the median of the training data, unknown categories no category, both with a
+        ``DataWarning`` where the training data had none.
+
+        Raises:
+            DataError: A column is missing, or float32 does not hold a number.
+        """
+        for column in self.columns:
+            table.require(column.name)
+        features = np.empty((table.n_rows, len(self.feature_names)), np.float32)
+        start = 0
+        for column in self.columns:
+            exact = column.encode(table)
+            part = features[:, start : start + exact.shape[1]]
+            with np.errstate(over="ignore"):
+                part[...] = exact
+            if not np.isfinite(part).all():
+                self._refuse(table, column, exact, part)
+            start += exact.shape[1]
+        return features
+
+    @staticmethod
+    def _refuse(
+        table: Table,
+        column: Column,
+        exact: npt.NDArray[np.float64],
+        part: npt.NDArray[np.float32],
+    ) -> None:
+        row, feature = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
+        value = float(exact[row, feature])
+        same = f"{table.number(column.name)} = {value!r}"
+        position = None if np.isinf(value) else table.first(same)
+        raise DataError(
+            table.where if position is None else table.place(position),
+            expected=f"a number that float32 holds, up to 3.4e38, in column {column.name!r}",
+            got=f"{value:.6g}",
+            hint="Choose a larger unit, or take the logarithm.",
         )
-        with np.errstate(over="ignore"):
-            single = exact.astype(np.float32)
-        if not np.isfinite(single).all():
-            row, feature = (int(i) for i in np.argwhere(~np.isfinite(single))[0])
-            raise DataError(
-                table.place(row),
-                expected=f"a number that float32 holds, up to 3.4e38, in column "
-                f"{self.feature_names[feature]!r}",
-                got=f"{exact[row, feature]:.6g}",
-                hint="Choose a larger unit, or take the logarithm.",
-            )
-        return single
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for a JSON file."""
-        columns = [
-            {"name": column.name, "categories": list(column.categories)}
-            for column in self.columns
-        ]
-        return {"columns": columns, "target": self.target}
+        return {
+            "columns": [column.to_dict() for column in self.columns],
+            "target": self.target,
+        }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> TableSchema:
         """Return the schema of ``to_dict``."""
-        columns = tuple(
-            Column(one["name"], tuple(one["categories"])) for one in plain["columns"]
-        )
+        columns = tuple(Column.from_dict(one) for one in plain["columns"])
         return cls(columns, plain["target"])
 
 
-def parsed(cell: str) -> float | None:
-    """Return the number in a cell, or None.
+def is_numeric(table: Table, name: str) -> bool:
+    """Return whether more than half of the cells of a column are numbers.
 
-    >>> parsed("1.5"), parsed("red"), parsed("nan")
-    (1.5, None, None)
-    """
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and "_" not in cell else None
-
-
-def is_numeric(cells: Sequence[str]) -> bool:
-    """Return whether more than half of the cells are numbers.
-
-    >>> is_numeric(["1", "2", "?"])
+    >>> is_numeric(Table.of({"a": ["1", "2", "?"]}), "a")
     True
     """
-    return 2 * sum(parsed(cell) is not None for cell in cells) > len(cells)
+    if table.require(name).kind == NUMBER:
+        return True
+    numeric, present = table.values(
+        f"count({table.number(name)})", f"count({table.text(name)})"
+    )
+    return bool(2 * numeric > present)
 
 
-def _number(cell: str, table: RawTable, name: str, row: int) -> float:
-    value = parsed(cell)
-    if value is None:
-        raise DataError(
-            table.place(row),
-            expected=f"a number in column {name!r}",
-            got=repr(cell),
-            hint=f"Correct the cell, or read the column as categories: categorical=[{name!r}].",
-        )
-    return value
+def target_numbers(table: Table, name: str) -> npt.NDArray[np.float64]:
+    """Return the target column as numbers, (N,); raise DataError for a cell that is none.
 
-
-def numbers(table: RawTable, name: str) -> npt.NDArray[np.float64]:
-    """Return a column as numbers, (N,).
-
-    >>> numbers(RawTable("t.csv", {"size": ["1", "2"]}, [2, 3]), "size").tolist()
+    >>> target_numbers(Table.of({"size": ["1", "2"]}), "size").tolist()
     [1.0, 2.0]
     """
-    return Column(name).encode(table)[:, 0]
-
-
-def _categories(name: str, cells: Sequence[str]) -> Column:
-    categories = tuple(sorted(set(cells)))
-    if len(categories) > max(_MANY, len(cells) // 4):
-        warnings.warn(
-            f"column {name!r} holds {len(categories)} different texts in {len(cells)} rows, which become as many "
-            f"features: leave it out with ignore=[{name!r}] if it is a name or a number of a record",
-            DataWarning,
-            stacklevel=4,
-        )
-    return Column(name, categories)
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    return listed(names[:most]) + (
-        f" … ({len(names)} in all)" if len(names) > most else ""
+    values = table.numbers(name)
+    if np.isfinite(values).all():
+        return values
+    number, text = table.number(name), table.text(name)
+    position = table.first(f"{number} is null or not isfinite({number})")
+    at = 0 if position is None else position
+    (cell,) = table.slice(at, at + 1).values(f"any_value({text})")
+    raise DataError(
+        table.where if position is None else table.place(position),
+        expected=f"a number in column {name!r}",
+        got=repr(cell),
+        hint=f"Correct the cell, or read the column as categories: categorical=[{name!r}].",
     )
 
 

@@ -54,6 +54,8 @@ class DataCard:
         shape = "×".join(map(str, self.data.input_shape))
         if len(self.data.input_shape) == 3:
             return f"{counted(self.data.n_samples, 'image')} of {shape} (height × width × channels)"
+        if self.data.schema is not None:
+            return f"{counted(self.data.n_samples, 'row')} of {self.data.schema.describe()}"
         names = listed(self.data.feature_names)
         features = (
             counted(int(shape), "feature") if shape.isdigit() else f"{shape} features"

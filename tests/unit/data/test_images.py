@@ -230,7 +230,7 @@ def test_pictures_lists_and_structs_in_parquet_are_refused_by_type(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
     with pytest.raises(
         DataError,
-        match=r"(?s)column 'image': expected numbers or text, got struct.*binary.*folder",
+        match=r"(?s)column 'image': expected numbers or text, got struct.*blob.*folder",
     ):
         data.read_table(path, "label")
     read = data.read_table(path, "label", ignore=["image"])

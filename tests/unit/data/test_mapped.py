@@ -239,17 +239,14 @@ def test_rows_with_missing_cells_and_numbers_of_rows(tmp_path: Path) -> None:
     with pytest.warns(DataWarning, match="numbers the rows"):
         parts = list(data.read_chunks(path, rows=2, drop_missing=True))
     assert np.concatenate([part.inputs for part in parts]).tolist() == [[1], [3], [4]]
-    with (
-        pytest.warns(DataWarning, match="numbers the rows"),
-        pytest.raises(DataError, match=r"line 3: .* column 'a'"),
-    ):
-        list(data.read_chunks(path, rows=2))
-    path.write_text(",a,y\n0,1,x\n1,2,z\n7,3,x\n", encoding="utf-8")
-    with (
-        pytest.warns(DataWarning),
-        pytest.raises(DataError, match="line 4: expected rows numbered on, got '7'"),
-    ):
-        list(data.read_chunks(path, rows=2))
+    with pytest.warns(DataWarning, match="numbers the rows"):
+        parts = list(data.read_chunks(path, rows=2))
+    assert np.concatenate([part.inputs for part in parts]).tolist() == [
+        [1, 0],
+        [3, 1],
+        [3, 0],
+        [4, 0],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -257,10 +254,10 @@ def test_rows_with_missing_cells_and_numbers_of_rows(tmp_path: Path) -> None:
     [
         ("", "an empty file"),
         ("a,y\n", "below the header"),
-        ("a,y\n1,2\n3\n", "line 3: expected 2 cells, got 1"),
-        ("a,y\n1,2\n2,3\nx,1\n", "line 4: expected a number in column 'a', got 'x'"),
-        ("y\n1\n2\n", "one column beside the target"),
-        ('a,y\n1,"2\n', "comma-separated cells"),
+        ("a,y\n1,2\n3,4,5\n", "line 3: expected 2 cells, got 3"),
+        ("a,y\n1,2.5\n2,3\n2,x\n", "line 4: expected a number in column 'y', got 'x'"),
+        ("y\n1\n2\n", "column with features beside the target"),
+        ('a,y\n1,"2\n', "separated cells"),
     ],
 )
 def test_faults_of_tables_in_parts(text: str, message: str, tmp_path: Path) -> None:
@@ -288,7 +285,7 @@ def test_arguments_of_tables_in_parts(tmp_path: Path) -> None:
 def test_a_long_table_needs_little_memory(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     path = tmp_path / "long.csv"
-    rows, width = 12_000, 20
+    rows, width = 30_000, 20
     frame = pd.DataFrame(
         random.normal(size=(rows, width)).round(3),
         columns=[f"x{i}" for i in range(width)],

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from deltarule.cli import options
 from deltarule.cli.inputs import rows
 from deltarule.cli.inputs.about import open_model
+from deltarule.cli.inputs.reading import column_names
 from deltarule.cli.outputs import answers
 from deltarule.cli.outputs.console import Console
 from deltarule.cli.outputs.help import command as command_with
@@ -19,6 +20,7 @@ from deltarule.visible import shown
 
 EXAMPLES = (
     "deltarule predict flowers.dr new.csv                      writes new-predictions.csv",
+    "deltarule predict sales.dr new.csv --keep id               copies the column id",
     "deltarule predict digits.dr new.npz --output said.npz     arrays predictions and probabilities",
     "deltarule predict animals.dr cat.jpg                       one picture, or a folder of pictures",
 )
@@ -35,6 +37,12 @@ _SHOWN = 5  # predictions printed
     metavar="PATH",
     help="Where to write (.csv or .npz) [FILE-predictions.csv].",
 )
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="A,B",
+    help="Columns of the data to write beside the predictions (identifiers).",
+)
 @options.formulas
 @options.device
 @options.as_json
@@ -42,15 +50,16 @@ def command(
     model: Path,
     data: str,
     output: Path | None,
+    keep: tuple[str, ...],
     formulas: bool,
     device: str,
     as_json: bool,
 ) -> None:
     """Write the predictions of a trained MODEL for new data; no targets are needed.
 
-    Columns of a CSV or Parquet file are matched by the names of the training data; other columns are ignored. NPZ
-    files have an array inputs (or X). Images are resized to the input size of the model; the predictions then list
-    file names instead of rows.
+    Columns of a table are matched by the names of the training data; other columns are ignored. Missing cells and
+    unknown categories are accepted, with a warning. NPZ files have an array inputs (or X). Images are resized to the
+    input size of the model; the predictions then list file names instead of rows.
     """
     console = Console(as_json)
     path = output or Path(f"{Path(data).stem}-predictions.csv")
@@ -67,6 +76,7 @@ def command(
         about,
         np.arange(len(inputs)) if names is None else np.array(names),
         formulas=formulas,
+        kept=rows.read_kept(data, column_names(keep)),
     )
     for i in range(min(_SHOWN, len(predicted))):
         console.say(

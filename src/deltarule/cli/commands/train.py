@@ -36,6 +36,7 @@ EXAMPLES = (
     "deltarule train digits",
     "deltarule train wine --model linear --epochs 50 --json",
     "deltarule train flowers.csv --target species --seed 1",
+    "deltarule train --sql \"SELECT * FROM 'a.csv' JOIN 'b.parquet' USING (id)\" --target y",
     "deltarule train digits --model vae          a generative model of digits, without labels",
     "deltarule train digits --checkpoint run.dr --checkpoint-every 20  interrupt it and resume:",
     "deltarule train digits --checkpoint run.dr --checkpoint-every 20 --resume",
@@ -43,8 +44,14 @@ EXAMPLES = (
 
 
 @command_with("train", *EXAMPLES)
-@click.argument("name", metavar="NAME|FILE|FOLDER")
+@click.argument("name", metavar="NAME|FILE|FOLDER", required=False)
 @options.table
+@click.option(
+    "--sql",
+    default=None,
+    metavar="QUERY",
+    help="An SQL query over files, in place of FILE.",
+)
 @click.option(
     "--model",
     default=None,
@@ -112,14 +119,16 @@ EXAMPLES = (
 def command(as_json: bool, **given: Any) -> None:
     """Train a network on a bundled data set, a file or a folder.
 
-    NAME is digits, iris, wine, breast_cancer or diabetes; FILE a .csv, .npz or .parquet file; FOLDER holds MNIST's
-    files, CIFAR's batches, a folder of pictures for each class, or inputs.npy and targets.npy. 20 % of the rows are
-    held out for the test and 10 % for early stopping. Images get a convolutional network (lenet), tables dense layers
-    (mlp). Writes the model, from which the run can be resumed, and an HTML report.
+    NAME is digits, iris, wine, breast_cancer or diabetes; FILE a table (CSV or text with any separator, compressed or
+    not, Parquet, JSON, Arrow, Excel, SQLite; several files by a quoted pattern such as 'sales-*.csv') or an .npz file;
+    FOLDER holds MNIST's files, CIFAR's batches, a folder of pictures for each class, or inputs.npy and targets.npy.
+    20 % of the rows are held out for the test and 10 % for early stopping. Images get a convolutional network (lenet),
+    tables dense layers (mlp). Writes the model, from which the run can be resumed, and an HTML report.
 
     --model vae trains a variational autoencoder of the images; its report shows the ELBO, samples, reconstructions and
     a map of the latent space.
     """
+    given["name"] = options.name_or_query(given["name"], given["sql"])
     job, console = Job(reading=options.table_options(given), **given), Console(as_json)
     if job.model == train_vae.NAME:
         train_vae.run_job(job, console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from deltarule.errors import ArgumentError, DataError
 
 Array = npt.NDArray[Any]
 TEST, VALIDATION = 0.2, 0.1  # fractions of the rows
-_FILE_KINDS = (".csv", ".npz", ".parquet")
 
 
 def open_data(name: str, reading: TableOptions = DEFAULTS) -> Dataset:
@@ -25,14 +25,16 @@ def open_data(name: str, reading: TableOptions = DEFAULTS) -> Dataset:
     >>> open_data("iris").n_samples
     150
     """
+    if reading.sql is not None:
+        return _read_file(name, reading)
     known = name.replace("-", "_")
     if known in BUNDLED:
         reading.require_table(f"the bundled data set {name!r}, which has its own")
         return load(known)
-    if Path(name).suffix.lower() not in _FILE_KINDS and not Path(name).exists():
+    if not Path(name).exists() and not glob.glob(name) and Path(name).suffix == "":
         raise ArgumentError(
             f"data set {name!r}",
-            expected=f"one of {', '.join(BUNDLED)}, or a {', '.join(_FILE_KINDS)} file, or a folder",
+            expected=f"one of {', '.join(BUNDLED)}, or a file of a table, or a folder",
             got="neither",
         )
     if Path(name).is_dir():
@@ -53,13 +55,19 @@ def open_data(name: str, reading: TableOptions = DEFAULTS) -> Dataset:
 
 def _read_file(name: str, reading: TableOptions) -> Dataset:
     return read_table(
-        name,
+        None if reading.sql is not None else name,
         reading.target,
         reading.task,
         categorical=reading.categorical,
+        numeric=reading.numeric,
+        text=reading.text,
+        dates=dict(reading.dates),
         ignore=reading.ignore,
         header=reading.header,
+        separator=reading.separator,
+        encoding=reading.encoding,
         drop_missing=reading.drop_missing,
+        sql=reading.sql,
     )
 
 

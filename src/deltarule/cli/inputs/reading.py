@@ -26,11 +26,23 @@ class TableOptions:
     header: bool | None = None
     ignore: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    dates: tuple[tuple[str, str], ...] = ()
+    separator: str | None = None
+    encoding: str | None = None
     drop_missing: bool = False
+    sql: str | None = None
 
     def flags(self) -> list[str]:
         """Return the command-line arguments for these options."""
-        named = [("--target", self.target), ("--task", self.task)]
+        named = [
+            ("--sql", self.sql),
+            ("--target", self.target),
+            ("--task", self.task),
+            ("--separator", self.separator),
+            ("--encoding", self.encoding),
+        ]
         words = [
             word for flag, value in named if value is not None for word in (flag, value)
         ]
@@ -39,7 +51,14 @@ class TableOptions:
             if self.header is None
             else ["--header" if self.header else "--no-header"]
         )
-        lists = (("--ignore", self.ignore), ("--categorical", self.categorical))
+        dates = [f"{name}={form}" if form else name for name, form in self.dates]
+        lists = (
+            ("--ignore", self.ignore),
+            ("--categorical", self.categorical),
+            ("--numeric", self.numeric),
+            ("--text", self.text),
+            ("--date", dates),
+        )
         words += [
             word
             for flag, names in lists
@@ -52,11 +71,7 @@ class TableOptions:
         """Raise ArgumentError if an option is given that applies to tables only; ``but`` lists exceptions."""
         for flag in self.flags():
             if flag.startswith("--") and flag not in but:
-                expected = (
-                    "a file"
-                    if flag in {"--target", "--task"}
-                    else "a CSV or Parquet file"
-                )
+                expected = "a file" if flag in {"--target", "--task"} else "a table"
                 raise ArgumentError(flag, expected=expected, got=what)
 
 
@@ -74,6 +89,16 @@ def column_names(given: Sequence[str]) -> tuple[str, ...]:
         for text in given
         for name in next(csv.reader([text], skipinitialspace=True), [])
     )
+
+
+def dated_columns(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the columns of ``--date`` and their formats; "" for a format that is detected.
+
+    >>> dated_columns(["born=%d.%m.%Y", "died"])
+    (('born', '%d.%m.%Y'), ('died', ''))
+    """
+    parts = [name.partition("=") for name in column_names(given)]
+    return tuple((name, form) for name, _, form in parts)
 
 
 def quoted(name: str) -> str:

@@ -18,12 +18,14 @@ from deltarule.data import (
     Dataset,
     TableSchema,
     load,
-    read_columns,
     read_folder,
 )
+from deltarule.data.columns.encodings import CategoryColumn, NumberColumn
+from deltarule.data.columns.number_format import parsed
 from deltarule.data.formats.image_folder import ENDINGS, image_size
-from deltarule.data.schema import Column, parsed
-from deltarule.data.tabular.tables import npz_arrays
+from deltarule.data.tabular.csv_files import TextOptions
+from deltarule.data.tabular.npz import npz_arrays
+from deltarule.data.tabular.sources import open_table
 from deltarule.errors import ArgumentError, DataError, DataWarning, ShapeError
 from deltarule.visible import listed
 
@@ -63,6 +65,19 @@ def read_pictures(name: str, about: ModelMetadata) -> tuple[Array, list[str]] | 
         text = f"{name}: pictures of {shown} are brought to {shape[0]}×{shape[1]}, the size of the training data"
         warnings.warn(text, DataWarning, 2)
     return pictures, names
+
+
+def read_kept(name: str, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Return columns of a table as text, "" for missing cells."""
+    if not columns:
+        return {}
+    options = TextOptions(as_text=frozenset(columns))
+    table = open_table(name, options)
+    cells = {column: table.array(table.text(column)) for column in columns}
+    return {
+        column: ["" if cell is None else str(cell) for cell in found]
+        for column, found in cells.items()
+    }
 
 
 def read_examples(name: str, about: ModelMetadata, target: str | None) -> Dataset:
@@ -145,7 +160,7 @@ def _from_names(name: str, about: ModelMetadata) -> TableSchema:
 
     If a name has several equals signs, the column is the shortest prefix that is a column of the file.
     """
-    columns = set(read_columns(name, frozenset()))
+    columns = set(open_table(name).names)
     found: dict[str, list[str]] = {}
     for feature in about.feature_names:
         places = [i for i, letter in enumerate(feature) if letter == "="]
@@ -157,10 +172,11 @@ def _from_names(name: str, about: ModelMetadata) -> TableSchema:
             found.setdefault(feature, [])
         else:
             found.setdefault(feature[:place], []).append(feature[place + 1 :])
-    return TableSchema(
-        tuple(Column(column, tuple(names)) for column, names in found.items()),
-        about.target,
+    encodings = (
+        CategoryColumn(column, tuple(names)) if names else NumberColumn(column)
+        for column, names in found.items()
     )
+    return TableSchema(tuple(encodings), about.target)
 
 
 def _arrays(

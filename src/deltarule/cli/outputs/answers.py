@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from deltarule.cli import options
 from deltarule.cli.inputs.about import ModelMetadata
-from deltarule.data.schema import parsed
+from deltarule.data.columns.number_format import parsed
 from deltarule.errors import ArgumentError
 from deltarule.train.checkpoint import write_atomically
 
@@ -56,6 +56,7 @@ def write(
     truth: Array | None = None,
     *,
     formulas: bool = False,
+    kept: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write row numbers, predictions, class probabilities and, if known, true values to a file, atomically.
 
@@ -68,12 +69,14 @@ def write(
         about: The metadata of the model.
         rows: Row numbers or file names, (N,).
         truth: True labels or values, if known.
+        kept: Further columns by name, written behind the row numbers.
         formulas: Whether to write texts that a spreadsheet would run as formulas to a CSV without escaping them.
     """
     check_path(path)
     predicted = outputs.argmax(axis=1) if about.task == "classification" else outputs
     if path.suffix.lower() == ".npz":
-        write_atomically(path, _npz(outputs, predicted, about, rows, truth))
+        arrays = {name: np.array(cells) for name, cells in (kept or {}).items()}
+        write_atomically(path, _npz(outputs, predicted, about, rows, truth, arrays))
     else:
         write_atomically(
             path,
@@ -84,6 +87,7 @@ def write(
                 rows,
                 truth,
                 _as_it_is if formulas else harmless,
+                kept or {},
             ),
         )
 
@@ -94,8 +98,9 @@ def _npz(
     about: ModelMetadata,
     rows: Array,
     truth: Array | None,
+    kept: Mapping[str, Array],
 ) -> bytes:
-    arrays = {"rows": rows, "predictions": predicted}
+    arrays = {**kept, "rows": rows, "predictions": predicted}
     if truth is not None:
         arrays["truth"] = truth
     if about.task == "classification":
@@ -127,6 +132,7 @@ def _csv(
     rows: Array,
     truth: Array | None,
     cell: Callable[[str], str],
+    kept: Mapping[str, Sequence[str]],
 ) -> bytes:
     classes = about.class_names if about.task == "classification" else ()
     stream = io.StringIO()
@@ -134,7 +140,13 @@ def _csv(
     known = [] if truth is None else ["truth"]
     what = "row" if rows.dtype.kind in "iu" else "file"
     writer.writerow(
-        [what, "prediction", *known, *(cell(f"p({name})") for name in classes)]
+        [
+            what,
+            *map(cell, kept),
+            "prediction",
+            *known,
+            *(cell(f"p({name})") for name in classes),
+        ]
     )
     for i, row in enumerate(rows.tolist()):
         right = [] if truth is None else [cell(_text(truth[i], classes))]
@@ -142,6 +154,7 @@ def _csv(
         writer.writerow(
             [
                 cell(row) if isinstance(row, str) else row,
+                *(cell(cells[i]) for cells in kept.values()),
                 cell(_text(predicted[i], classes)),
                 *right,
                 *shares,

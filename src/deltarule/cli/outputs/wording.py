@@ -22,8 +22,8 @@ _PHRASES = {  # hints for Python, and for the command line
     ),
 }
 _WITHOUT = {  # hints without an option of the command line
-    r"or leave their rows out: drop_missing=True": "or leave their rows out of the file",
     r", or read the column as categories: categorical=\[[^\]]*\]": "",
+    r"; categorical=\[[^\]]*\] makes it a (column of categories|feature)": "",
     r", or leave this one out: ignore=\[[^\]]*\]": "",
     r"Bring all to one size: size=\([^)]*\)": "Bring all to one size",
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from deltarule.data.schema import parsed
+from deltarule.data.columns.number_format import parsed
 
 PEEKED = 1000  # rows below the first line that are examined
 _ENOUGH = 5  # rows needed to know how the numbers of a column are written

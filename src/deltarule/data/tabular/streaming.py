@@ -1,10 +1,9 @@
-"""Reading of tables that do not fit in memory, in chunks of rows."""
+"""Tables in chunks of rows: the data set of ``read_table``, of which at most one chunk is in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,28 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.arguments import check_calls
+from deltarule.data.columns.table import Table, discard, on_disk
 from deltarule.data.dataset import Dataset, Task
 from deltarule.data.preprocessing.encoding import LabelEncoder
-from deltarule.data.schema import Column, RawTable, TableSchema, numbers, parsed
-from deltarule.data.tabular.cells import existing, raw_tables, wanted
+from deltarule.data.schema import TableSchema, is_numeric, target_numbers
+from deltarule.data.tabular.csv_files import TextOptions
+from deltarule.data.tabular.sources import open_table
+from deltarule.data.tabular.tables import (
+    complete,
+    given_formats,
+    named_kinds,
+    with_targets,
+    without,
+)
 from deltarule.data.tabular.tasks import FEW, choose_task
-from deltarule.errors import ArgumentError, DataError
+from deltarule.errors import ArgumentError
 from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
 
 __all__ = ["read_chunks"]
 
 Array = npt.NDArray[Any]
-Tables = Callable[[], Iterator[RawTable]]
+_TOGETHER = 100_000  # cells of numbers that are fetched together
 
 
 @checks_flags
@@ -34,25 +42,35 @@ def read_chunks(
     task: Task | None = None,
     *,
     categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    text: Sequence[str] = (),
+    dates: Sequence[str] | Mapping[str, str] = (),
     ignore: Sequence[str] = (),
     header: bool | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
     drop_missing: bool = False,
     rows: int = 8192,
 ) -> Iterator[Dataset]:
     r"""Yield the data set that ``read_table`` returns in chunks of at most ``rows`` rows.
 
-    The file is read three times: to distinguish numbers from text, to collect categories and
-    classes, and to encode. At most one chunk is in memory. Every chunk has the columns, classes
+    The file is read once, into a database in a temporary folder, from which types, categories and classes are learned
+    and the chunks are encoded; at most one chunk is in memory. Every chunk has the columns, classes
     and schema of the whole. To train on the data, write it to disk with
     ``data.write_mapped(folder, data.read_chunks(path))``.
 
     Args:
-        path: A ``.csv`` or ``.parquet`` file.
+        path: A file or a pattern, as in ``read_table``.
         target: The column to predict; the last one by default.
         task: ``"classification"`` or ``"regression"``; inferred by default.
-        categorical: Columns of numbers that are codes of categories.
+        categorical: Columns of categories, also if they hold numbers.
+        numeric: Columns of numbers; a cell that is none is missing.
+        text: Columns of texts.
+        dates: Columns of dates; as a mapping, with their formats as in ``strftime``, "" to detect one.
         ignore: Columns to leave out.
-        header: Whether the first line of a CSV file contains names; inferred by default.
+        header: Whether the first line of a text file contains names; inferred by default.
+        separator: The character between the cells of a text file; detected by default.
+        encoding: The encoding of a text file; detected by default.
         drop_missing: Drop rows with missing cells.
         rows: The largest number of rows per chunk.
 
@@ -69,29 +87,33 @@ def read_chunks(
         raise ArgumentError(
             "read_chunks rows", expected="a whole number ≥ 1", got=repr(rows)
         )
-    file = existing(path)
-    tables = partial(_kept_tables, file, header, rows, tuple(ignore), drop_missing)
-    facts = _learned(file, tables, target, task, frozenset(categorical))
-    return (_encoded(file, facts, table) for table in tables())
-
-
-def _kept_tables(
-    file: Path,
-    header: bool | None,
-    rows: int,
-    ignore: tuple[str, ...],
-    drop_missing: bool,
-) -> Iterator[RawTable]:
-    for table in raw_tables(file, header, rows):
-        kept = wanted(table, ignore, drop_missing)
-        if kept.n_rows:
-            yield kept
+    named = {*categorical, *text, *dates, *([] if target is None else [target])}
+    options = TextOptions(
+        header, separator, encoding, None, frozenset(named), target is None
+    )
+    formats = given_formats(dates)
+    connection, folder = on_disk()
+    try:
+        opened = without(open_table(path, options, connection), ignore)
+        whole = replace(opened, limit=_TOGETHER)
+        chosen = target if target is not None else whole.names[-1]
+        table = with_targets(complete(whole) if drop_missing else whole, chosen)
+        kinds = named_kinds(numeric, text, dates)
+        schema = TableSchema.learn(table, chosen, categorical, kinds, formats)
+        number = is_numeric(table, chosen) and chosen not in categorical
+        facts = _facts(Path(path), table, schema, task, number or task == "regression")
+    except BaseException:
+        discard(connection, folder)
+        raise
+    whole.keep_folder(folder)
+    return _chunks(whole, table, facts, rows)
 
 
 @dataclass(frozen=True)
 class _Facts:
     """What is learned from the whole file; the encoder of labels for a classification."""
 
+    file: Path
     schema: TableSchema
     encoder: LabelEncoder | None
     numeric_target: bool
@@ -99,85 +121,42 @@ class _Facts:
     task_note: str = ""
 
 
-def _learned(
-    file: Path,
-    tables: Tables,
-    target: str | None,
-    task: Task | None,
-    categorical: frozenset[str],
+def _facts(
+    file: Path, table: Table, schema: TableSchema, task: Task | None, number: bool
 ) -> _Facts:
-    numeric, n_rows = _numeric(
-        file, tables, categorical | ({target} if target is not None else set())
-    )
-    chosen = target if target is not None else list(numeric)[-1]
-    text = {
-        name
-        for name, is_number in numeric.items()
-        if not is_number or name in categorical
-    }
-    if len(numeric) < 2:
-        raise DataError(
-            f"file {file}",
-            expected="at least one column beside the target",
-            got=f"only {chosen!r}",
-        )
-    number = chosen not in text or task == "regression"
-    categories: dict[str, set[str]] = {name: set() for name in text if name != chosen}
-    classes: set[Any] = set()
-    whole = True
-    for table in tables():
-        for name, seen in categories.items():
-            seen.update(table.cells[name])
-        values = (
-            numbers(table, chosen).tolist() if number else list(table.cells[chosen])
-        )
-        whole = whole and (not number or all(value == int(value) for value in values))
-        if task == "classification" or not number or (whole and len(classes) <= FEW):
-            classes.update(values)
-    columns = tuple(
-        Column(name, tuple(sorted(categories.get(name, ()))))
-        for name in numeric
-        if name != chosen
-    )
-    decided, note = (
-        (task, "") if task or not number else choose_task(classes, n_rows, whole=whole)
-    )
-    decided = decided or "classification"
-    named = {int(value) for value in classes} if number and whole else classes
-    encoder = LabelEncoder(sorted(named)) if decided == "classification" else None
-    return _Facts(TableSchema(columns, chosen), encoder, number, n_rows, note)
+    n_rows, target = table.n_rows, schema.target
+    if not number:
+        encoder = LabelEncoder(list(table.levels(target)))
+        return _Facts(file, schema, encoder, False, n_rows)
+    values = target_numbers(table, target)
+    whole = bool((values == np.floor(values)).all())
+    distinct = np.unique(values)
+    decided, note = task, ""
+    if task is None:
+        few = set(distinct[: FEW + 1].tolist())
+        decided, note = choose_task(few, n_rows, whole=whole)
+    if decided == "regression":
+        return _Facts(file, schema, None, True, n_rows, note)
+    classes = distinct.astype(np.int64) if whole else distinct
+    return _Facts(file, schema, LabelEncoder(classes.tolist()), True, n_rows, note)
 
 
-def _numeric(
-    file: Path, tables: Tables, needed: frozenset[str] | set[str]
-) -> tuple[dict[str, bool], int]:
-    """Return whether more than half of the cells of each column are numbers, and the number of rows."""
-    hits: dict[str, int] = {}
-    n_rows = 0
-    for table in tables():
-        for name in needed:
-            table.require(name)
-        for name, cells in table.cells.items():
-            hits[name] = hits.get(name, 0) + sum(
-                parsed(cell) is not None for cell in cells
-            )
-        n_rows += table.n_rows
-    if not n_rows:
-        raise DataError(
-            f"file {file}",
-            expected="at least one row without missing cells",
-            got="none",
-        )
-    return {name: 2 * count > n_rows for name, count in hits.items()}, n_rows
+def _chunks(whole: Table, table: Table, facts: _Facts, rows: int) -> Iterator[Dataset]:
+    """Yield the chunks; ``whole`` keeps the database open."""
+    positions = table.array("rowid").astype(np.int64)
+    for start in range(0, len(positions), rows):
+        part = positions[start : start + rows]
+        yield _encoded(facts, table.slice(int(part[0]), int(part[-1]) + 1))
+    del whole
 
 
-def _encoded(file: Path, facts: _Facts, table: RawTable) -> Dataset:
+def _encoded(facts: _Facts, table: Table) -> Dataset:
     """Return one chunk as a data set."""
-    target = facts.schema.target
+    target, file = facts.schema.target, facts.file
     values: Array = (
-        numbers(table, target)
+        target_numbers(table, target)
         if facts.numeric_target
-        else np.array(table.cells[target])
+        else table.array(table.text(target)).astype(str)
     )
     data = Dataset(
         file.stem,

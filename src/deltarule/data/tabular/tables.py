@@ -1,10 +1,11 @@
-"""Readers of tables in CSV, NPZ and (with the extra ``parquet``) Parquet files."""
+"""Readers of tables: files of any format, data frames and SQL queries as data sets; arrays in NPZ files."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,59 +13,81 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.arguments import check_calls
-from deltarule.data.arrays import check_arrays
+from deltarule.data.columns.column_types import Kind
+from deltarule.data.columns.encodings import CategoryColumn
+from deltarule.data.columns.table import Table, literal
 from deltarule.data.dataset import Dataset, Task
-from deltarule.data.preprocessing.encoding import LabelEncoder
-from deltarule.data.schema import RawTable, TableSchema, is_numeric, numbers
-from deltarule.data.tabular.cells import existing, raw_tables, wanted
-from deltarule.data.tabular.tasks import FEW, TaskChoice, choose_task
-from deltarule.errors import DataError
+from deltarule.data.schema import TableSchema, is_numeric, target_numbers
+from deltarule.data.tabular.csv_files import TextOptions
+from deltarule.data.tabular.datasets import table_dataset
+from deltarule.data.tabular.npz import read_npz
+from deltarule.data.tabular.sources import existing, open_table, query_table
+from deltarule.errors import ArgumentError, DataError, DataWarning
 from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
-from deltarule.visible import listed
 
 __all__ = ["read_columns", "read_examples", "read_inputs", "read_table"]
 
-Array = npt.NDArray[Any]
-_INPUTS, _TARGETS = ("inputs", "X", "x", "data"), ("targets", "y", "labels", "target")
+_MISSING = ("na", "n/a", "nan", "null", "?")  # of any column, in lower case
+_ENDINGS = re.compile(
+    r"(\.(csv|tsv|txt|json|jsonl|dat|data))?(\.(gz|bz2|xz|zst|zip))?$", re.IGNORECASE
+)
 
 
 @checks_flags
 def read_table(
-    path: str | Path,
+    source: Any = None,
     target: str | None = None,
     task: Task | None = None,
     *,
     categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    text: Sequence[str] = (),
+    dates: Sequence[str] | Mapping[str, str] = (),
     ignore: Sequence[str] = (),
     header: bool | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
     drop_missing: bool = False,
+    sql: str | None = None,
 ) -> Dataset:
     r"""Read a table as a data set.
 
-    Numeric columns are features; text columns are one-hot encoded as ``name=category``, with
-    sorted categories. Text targets are classes, sorted. Integer targets are classes if there are
-    two values, or if the values are few, small and frequent (at most 20, below 1,000, 10 rows
-    each on average; 3 for codes 0, 1, 2 …). Other numbers are a regression. ``task_note`` of the
-    data set says how this was decided.
+    The types of columns are inferred. **Numbers**, also with decimal commas, thousands separators, currencies and
+    units, are features; missing ones become the median, and a feature ``name (missing)`` says so. **Categories** are
+    one-hot encoded as ``name=category``, sorted; of more than 20, those with fewer than five rows are merged. **Dates**
+    become days, year and cycles of month, weekday and hour; **texts** hashed words. Columns that identify rows are left
+    out, with a warning.
+
+    Text targets are classes, sorted. Integer targets are classes if there are two values, or if the values are few,
+    small and frequent (at most 20, below 1,000, 10 rows each on average; 3 for codes 0, 1, 2 …). Other numbers are a
+    regression. ``task_note`` of the data set says how this was decided. Rows without a target are left out, with a
+    warning.
 
     Args:
-        path: A ``.csv`` file (comma, semicolon or tab; UTF-8), a ``.npz`` file with ``inputs`` (or ``X``) and
-            ``targets`` (or ``y``), or a ``.parquet`` file.
+        source: A file: CSV or text with any separator (UTF-8, UTF-16 or Windows-1252; compressed or not), Parquet,
+            JSON, Arrow, Excel or SQLite, or ``.npz`` with ``inputs`` (or ``X``) and ``targets`` (or ``y``); several
+            files, by a pattern such as ``"2024-*.csv"``; or a data frame of pandas or Polars, an Arrow table or a
+            DuckDB relation.
         target: The column to predict; the last one by default.
         task: ``"classification"`` or ``"regression"``; inferred by default.
-        categorical: Columns of numbers that are codes of categories.
-        ignore: Columns to leave out (names, record numbers).
-        header: Whether the first line of a CSV file contains names. By default it does, unless
+        categorical: Columns of categories, also if they hold numbers.
+        numeric: Columns of numbers; a cell that is none is missing.
+        text: Columns of texts.
+        dates: Columns of dates; as a mapping, with their formats as in ``strftime``, "" to detect one.
+        ignore: Columns to leave out.
+        header: Whether the first line of a text file contains names. By default it does, unless
             its numbers are not plausible names or its texts recur below; a warning says which.
+        separator: The character between the cells of a text file; detected by default.
+        encoding: The encoding of a text file; detected by default.
         drop_missing: Drop rows with missing cells (empty, NA, NaN, null, ?).
+        sql: An SQL query over files in place of a source: ``"SELECT * FROM 'a.csv' JOIN 'b.parquet' USING (id)"``.
 
     Returns:
         The data set; ``read_inputs`` encodes another file with its ``schema``.
 
     Raises:
-        DataError: A cell is missing or not a number (with its line and column), or the file is
-            missing, empty or malformed.
+        DataError: The file is missing, empty or malformed, or a number of the target is none (with line and column).
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "t.csv"
@@ -73,37 +96,57 @@ def read_table(
     >>> table.feature_names, table.class_names, table.targets.tolist()
     (('size', 'colour=blue', 'colour=red'), ('a', 'b'), [0, 1, 0])
     """
-    file = existing(path)
-    if file.suffix.lower() == ".npz":
-        return _read_npz(file, target, task)
-    table = _read(file, header, drop_missing, ignore)
-    chosen = target if target is not None else list(table.cells)[-1]
-    schema = TableSchema.learn(table, chosen, categorical)
-    targets: Array = np.array(table.cells[chosen])
-    is_number = is_numeric(table.cells[chosen]) and chosen not in categorical
-    if task == "regression" or is_number:
-        targets = numbers(table, chosen)
-    inputs = schema.encode(table)
-    return table_dataset(file, inputs, targets, schema.feature_names, task, schema)
+    if (source is None) == (sql is None):
+        raise ArgumentError(
+            "read_table",
+            expected="a source or sql=",
+            got="none" if sql is None else "both",
+        )
+    if isinstance(source, (str, Path)) and str(source).lower().endswith(".npz"):
+        (file,) = existing(source)
+        return read_npz(file, target, task)
+    formats = given_formats(dates)
+    kinds = named_kinds(numeric, text, dates)
+    named = {*categorical, *text, *dates, *([] if target is None else [target])}
+    options = TextOptions(
+        header, separator, encoding, None, frozenset(named), target is None
+    )
+    whole = query_table(sql) if sql is not None else open_table(source, options)
+    table = without(whole, ignore)
+    chosen = target if target is not None else table.names[-1]
+    rows = with_targets(complete(table) if drop_missing else table, chosen)
+    schema = TableSchema.learn(rows, chosen, categorical, kinds, formats)
+    name, title = _titles(source)
+    is_number = is_numeric(rows, chosen) and chosen not in categorical
+    classes: tuple[str, ...] = ()
+    if is_number or task == "regression":
+        targets: npt.NDArray[Any] = target_numbers(rows, chosen)
+    else:
+        classes = tuple(rows.levels(chosen))
+        targets = rows.codes(chosen, classes)
+    features = schema.encode(rows)
+    found = table_dataset(
+        Path(title), features, targets, schema.feature_names, task, schema, classes
+    )
+    return replace(found, name=name)
 
 
-def read_inputs(path: str | Path, schema: TableSchema) -> npt.NDArray[np.float32]:
-    r"""Return the features of another file, encoded with a schema; the target column may be absent.
+def read_inputs(source: Any, schema: TableSchema) -> npt.NDArray[np.float32]:
+    r"""Return the features of another file or data frame, encoded with a schema; the target may be absent.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "new.csv"
-    >>> _ = file.write_text("colour,size\nred,4\n")
-    >>> table = RawTable("old.csv", {"size": ["1", "2"], "colour": ["red", "blue"], "y": ["0", "1"]}, [2, 3])
+    >>> _ = file.write_text("colour,size\nred,2\n")
+    >>> table = Table.of({"size": [1, 2], "colour": ["red", "blue"], "y": [0, 1]})
     >>> read_inputs(file, TableSchema.learn(table, target="y")).tolist()
-    [[4.0, 0.0, 1.0]]
+    [[2.0, 0.0, 1.0]]
     """
-    table = _read(existing(path), None, drop_missing=False, ignore=(), schema=schema)
-    return schema.encode(table)
+    return schema.encode(open_by_schema(source, schema))
 
 
 @checks_flags
 def read_examples(
-    path: str | Path,
+    source: Any,
     schema: TableSchema,
     target: str | None = None,
     *,
@@ -112,7 +155,7 @@ def read_examples(
     r"""Return the features of another file, encoded with a schema, and the cells of its target column.
 
     Args:
-        path: A ``.csv`` or ``.parquet`` file.
+        source: A file or data frame, as in ``read_table``.
         schema: The schema of the training data.
         target: The target column; that of the schema by default.
         drop_missing: Drop rows with missing cells.
@@ -120,24 +163,24 @@ def read_examples(
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "new.csv"
     >>> _ = file.write_text("size,y\n4,a\n")
-    >>> schema = TableSchema.learn(RawTable("old.csv", {"size": ["1"], "y": ["a"]}, [2]), target="y")
+    >>> schema = TableSchema.learn(Table.of({"size": [1], "y": ["a"]}), target="y")
     >>> inputs, cells = read_examples(file, schema)
     >>> inputs.tolist(), cells
     ([[4.0]], ['a'])
     """
     chosen = target if target is not None else schema.target
-    table = _read(
-        existing(path), None, drop_missing, ignore=(), schema=schema, target=chosen
-    )
-    return schema.encode(table), list(table.require(chosen))
+    table = open_by_schema(source, schema, chosen)
+    needed = table.select([*schema.names, chosen])
+    rows = with_targets(complete(needed) if drop_missing else needed, chosen)
+    return schema.encode(rows), [str(c) for c in rows.array(rows.text(chosen))]
 
 
 def read_columns(
-    path: str | Path, needed: frozenset[str] | None = None
+    source: Any, needed: frozenset[str] | None = None
 ) -> dict[str, list[str]]:
-    r"""Return the columns of a CSV or Parquet file as text, by name, in the order of the file.
+    r"""Return the columns of a table as text, by name, in the order of the file.
 
-    A missing cell is a DataError; if ``needed`` is given, in these columns only.
+    A missing cell is a DataError; if ``needed`` is given, in these columns only, which alone are returned.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "t.csv"
@@ -145,27 +188,88 @@ def read_columns(
     >>> read_columns(file)
     {'size': ['1', '2'], 'colour': ['red', 'blue']}
     """
-    (table,) = raw_tables(existing(path), None)
-    wanted(table, only=needed)
-    return {name: list(cells) for name, cells in table.cells.items()}
+    table = open_table(source)
+    names = [name for name in table.names if needed is None or name in needed]
+    columns = {}
+    for name in names:
+        position = table.first(_is_missing(table, name))
+        if position is not None:
+            raise DataError(
+                table.place(position),
+                expected=f"a value in column {name!r}",
+                got="a missing one",
+            )
+        columns[name] = [str(cell) for cell in table.array(table.text(name))]
+    return columns
 
 
-def _read(
-    file: Path,
-    header: bool | None,
-    drop_missing: bool,
-    ignore: Sequence[str],
-    schema: TableSchema | None = None,
-    target: str | None = None,
-) -> RawTable:
-    """Return the cells of all columns, or of those that a schema needs, without missing ones."""
-    known = None if schema is None else schema.names
-    needed = (*(known or ()), *(() if target is None else (target,)))
-    only = None if schema is None else frozenset(needed)
-    (table,) = raw_tables(file, header, known=known)
-    for name in needed:
+def named_kinds(
+    numeric: Iterable[str], text: Iterable[str], dates: Iterable[str]
+) -> dict[str, Kind]:
+    """Return the types of columns by name.
+
+    >>> named_kinds(["age"], [], ["born"])
+    {'age': 'number', 'born': 'date'}
+    """
+    kinds: dict[str, Kind] = {}
+    for name in numeric:
+        kinds[name] = "number"
+    for name in text:
+        kinds[name] = "text"
+    for name in dates:
+        kinds[name] = "date"
+    return kinds
+
+
+def given_formats(dates: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """Return the formats of columns of dates that are named.
+
+    >>> given_formats({"born": "%d.%m.%Y", "died": ""}), given_formats(["born"])
+    ({'born': '%d.%m.%Y'}, {})
+    """
+    named = dates.items() if isinstance(dates, Mapping) else ()
+    return {name: form for name, form in named if form}
+
+
+def open_by_schema(
+    source: Any, schema: TableSchema, target: str | None = None
+) -> Table:
+    """Return the table of a source whose columns a schema encodes."""
+    categories = {c.name for c in schema.columns if isinstance(c, CategoryColumn)}
+    as_text = categories | ({target} if target is not None else set())
+    options = TextOptions(known=schema.names, as_text=frozenset(as_text))
+    table = open_table(source, options)
+    for name in (*schema.names, *([] if target is None else [target])):
         table.require(name)
-    kept = wanted(table, ignore, drop_missing, only)
+    return table
+
+
+def without(table: Table, ignore: Sequence[str]) -> Table:
+    """Return a table without some columns; raise DataError for columns of lists or bytes that are left."""
+    for name in ignore:
+        if name not in table.nested:
+            table.require(name)
+    for name, kind in table.nested.items():
+        if name not in ignore:
+            pictures = "blob" in kind
+            way_out = (
+                "Write pictures into a folder for each class"
+                if pictures
+                else "Write a column for each part"
+            )
+            raise DataError(
+                f"{table.where}, column {name!r}",
+                expected="numbers or text",
+                got=kind,
+                hint=f"{way_out}, or leave this one out: ignore=[{name!r}].",
+            )
+    return table.select([name for name in table.names if name not in ignore])
+
+
+def complete(table: Table) -> Table:
+    """Return the rows without missing cells; raise DataError if there is none."""
+    missing = " or ".join(f"({_is_missing(table, name)})" for name in table.names)
+    kept = table.where_true(f"not ({missing})")
     if not kept.n_rows:
         raise DataError(
             table.where,
@@ -175,180 +279,42 @@ def _read(
     return kept
 
 
-def _single(numbers: Array, where: str) -> npt.NDArray[np.float32]:
-    """Return numbers as float32; raise DataError where one overflows."""
-    with np.errstate(over="ignore"):
-        single = numbers.astype(np.float32)
-    is_float = numbers.dtype.kind == "f"
-    if is_float and (np.isinf(single) & np.isfinite(numbers)).any():
+def with_targets(table: Table, target: str) -> Table:
+    """Return the rows that have a target, with a warning if there are others."""
+    missing = _is_missing(table, target)
+    count = table.count(missing)
+    if not count:
+        return table
+    if count == table.n_rows:
         raise DataError(
-            where,
-            expected="numbers that float32 holds, up to 3.4e38",
-            got=f"{np.abs(numbers).max():.3g}",
-            hint="Choose a larger unit, or take the logarithm.",
+            table.where, expected=f"values in column {target!r}", got="none"
         )
-    return single
+    warnings.warn(
+        f"{table.where}: {counted(count, 'row')} without a value of the target {target!r} left out",
+        DataWarning,
+        stacklevel=4,
+    )
+    return table.where_true(f"not ({missing})")
 
 
-def table_dataset(
-    file: Path,
-    inputs: Array,
-    targets: Array,
-    names: tuple[str, ...],
-    task: Task | None,
-    schema: TableSchema | None = None,
-) -> Dataset:
-    """Return the data set of a table, as a classification or a regression.
+def _is_missing(table: Table, name: str) -> str:
+    """Return the SQL condition that a cell is missing."""
+    text = table.text(name)
+    return f"{text} is null or lower({text}) in ({', '.join(map(literal, _MISSING))})"
 
-    Args:
-        file: The file, for names and errors.
-        inputs: The inputs, (N, …).
-        targets: The targets as numbers or text, (N,).
-        names: The names of the features.
-        task: The task; None to infer it from the targets.
-        schema: The encoding of the columns, if there is one.
 
-    >>> table = table_dataset(Path("t.npz"), np.ones((2, 1), np.float32), np.array(["b", "a"]), (), None)
-    >>> table.class_names, table.targets.tolist()
-    (('a', 'b'), [1, 0])
+def _titles(source: Any) -> tuple[str, str]:
+    """Return the short name and the title of a data set.
+
+    >>> _titles("folder/sales.csv.gz"), _titles("2024-*.csv")
+    (('sales', 'sales.csv.gz'), ('2024-_', '2024-*.csv'))
     """
-    text = targets.dtype.kind not in "fiub"
-    whole = text or bool((targets == np.floor(targets)).all())
-    decided, note = task, ""
-    if decided is None:
-        decided, note = _inferred_task(targets, text, whole)
-    about = f"{counted(len(inputs), 'row')} of {file.name}"
-    if decided == "regression":
-        if text:
-            raise DataError(
-                f"target of {file}",
-                expected="numbers for regression",
-                got=f"text such as {targets[0]!r}",
-            )
-        numeric = _single(targets, f"target of {file}")
-        return Dataset(
-            file.stem,
-            file.name,
-            "regression",
-            inputs,
-            numeric,
-            names,
-            description=about,
-            schema=schema,
-            task_note=note,
-        )
-    if targets.ndim != 1:
-        raise DataError(
-            f"target of {file}",
-            expected="one class for each row",
-            got=f"an array {targets.shape}",
-        )
-    encoder = LabelEncoder()
-    labels = encoder.fit_transform(
-        targets.astype(np.int64) if whole and not text else targets
-    )
-    classes = tuple(str(category) for category in encoder.classes_)
-    return Dataset(
-        file.stem,
-        file.name,
-        "classification",
-        inputs,
-        labels,
-        names,
-        classes,
-        about,
-        schema=schema,
-        task_note=note,
-    )
-
-
-def _inferred_task(targets: Array, text: bool, whole: bool) -> TaskChoice:
-    """Infer the task from the targets."""
-    if text or targets.dtype.kind == "b":
-        return TaskChoice("classification", "")
-    values = np.unique(targets)
-    if targets.ndim != 1:
-        few = whole and len(values) <= FEW
-        return TaskChoice("classification" if few else "regression", "")
-    return choose_task(set(values.tolist()), len(targets), whole=whole)
-
-
-def npz_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of an NPZ file by name; arrays of pickled objects are a DataError.
-
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "a.npz"
-    >>> np.savez(file, x=np.arange(2))
-    >>> npz_arrays(file)
-    {'x': array([0, 1])}
-    """
-    where = f"file {file}"
-    if not file.exists():
-        raise DataError(
-            where,
-            expected="a file that exists",
-            got="none",
-            hint=f"Looked in {Path.cwd()}.",
-        )
-    if not zipfile.is_zipfile(file):
-        raise DataError(
-            where,
-            expected="an .npz file, as numpy.savez writes it",
-            got="other content",
-        )
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        MemoryError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        reason = (
-            "arrays of Python objects"
-            if "pickle" in str(error)
-            else f"{type(error).__name__}: {error}"
-        )
-        raise DataError(
-            where, expected="an .npz file of plain arrays", got=reason
-        ) from error
-
-
-def _is_one_hot(targets: Array) -> bool:
-    """Return whether targets are rows with a single 1 and zeros."""
-    if targets.ndim != 2 or not np.isin(targets, (0, 1)).all():
-        return False
-    return bool((targets.sum(axis=1) == 1).all())
-
-
-def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
-    """Return an NPZ file as a data set; one-hot targets become labels."""
-    held = npz_arrays(file)
-    input_arrays = (held[n] for n in _INPUTS if n in held and n != target)
-    inputs = next(input_arrays, None)
-    candidates = (target,) if target else _TARGETS
-    targets = next((held[name] for name in candidates if name in held), None)
-    if inputs is None or targets is None:
-        raise DataError(
-            f"file {file}",
-            expected=f"arrays inputs (or X) and {target or 'targets (or y)'}",
-            got=f"the arrays {listed(held) or 'none'}",
-        )
-    if targets.ndim == 2 and targets.shape[1] == 1:
-        targets = targets[:, 0]
-    elif _is_one_hot(targets):
-        targets = targets.argmax(axis=1)
-    x, _ = check_arrays(
-        inputs, targets if targets.dtype.kind in "fiub" else None, where=f"file {file}"
-    )
-    if len(targets) != len(x):
-        raise DataError(
-            f"file {file}", expected=f"{len(x)} targets", got=str(len(targets))
-        )
-    return table_dataset(file, _single(x, f"inputs of {file}"), targets, (), task)
+    if source is None:
+        return "query", "SQL query"
+    if not isinstance(source, (str, Path)):
+        return "table", "data frame"
+    title = Path(source).name
+    return re.sub(r"[*?\[\]]+", "_", _ENDINGS.sub("", title)) or title, title
 
 
 check_calls(__name__)

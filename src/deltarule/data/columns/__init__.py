@@ -1,0 +1,1 @@
+"""Columns of tables: stored cells, their types, and their encodings as features."""
