@@ -100,6 +100,10 @@ def remove_stale_drafts(folder: Path, prefix: str = ".") -> int:
     """Remove drafts of ended processes whose name begins with a prefix, and return their number.
 
     Only regular files of the current user are removed, and none if files cannot be locked.
+
+    >>> import tempfile
+    >>> remove_stale_drafts(Path(tempfile.mkdtemp()))
+    0
     """
     removed = 0
     try:

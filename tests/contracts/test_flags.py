@@ -58,9 +58,12 @@ UNCHECKED = {
     "Estimator.get_params",
 }
 # Arguments that a dataclass needs before its own checks are reached.
+X = dr.symbol("x", ())
 NEEDED: dict[str, dict[str, Any]] = {
     "L2": {"strength": 0.1},
     "CosineDecay": {"learning_rate": 0.1, "steps": 10},
+    "Task": {"loss": X * X, "wrt": X},
+    "grade": {"loss": X * X, "wrt": X, "answer": "2x"},
 }
 
 
@@ -135,7 +138,7 @@ def test_there_are_many_to_check() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_yes_no_arguments_are_checked(name: str) -> None:
     taker, key, fields = CASES[name]
-    arguments = NEEDED.get(taker.__name__, {}) if fields else {}
+    arguments = NEEDED.get(taker.__name__, {})
     optional = (
         not fields
         and flags_of(taker.__init__ if inspect.isclass(taker) else taker)[key][1]

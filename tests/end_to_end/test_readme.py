@@ -22,6 +22,7 @@ TOLD = {
     "an_exam": "3 of 3 points. This is right.",
     "command_line": "predictions  said.csv",
     "derive_a_gradient": "you stepped over the activation",
+    "grade_derivation": "6 of 8 points. The first wrong line is line 4.",
     "generative_models": "figures: asked, denoised, kl_asymmetry, ring, vae_between, vae_grid, vae_map",
     "interrupt_and_resume": "equal to the bit: True",
     "many_models": "sixteen averaged 0.9",

@@ -100,7 +100,12 @@ def is_plain(learner: Any, x: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def are_plain(x: Any, y: Any, kinds: tuple[type, ...]) -> bool:
-    """Return whether scikit-learn's validation would return X and numeric y unchanged."""
+    """Return whether scikit-learn's validation would return X and numeric y unchanged.
+
+    >>> x, y = np.ones((2, 1)), np.array([0, 1])
+    >>> are_plain(x, y, (np.float64,)), are_plain(x * np.nan, y, (np.float64,))
+    (True, False)
+    """
     return (
         _is_table(x, kinds)
         and type(y) is np.ndarray

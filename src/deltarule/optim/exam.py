@@ -25,6 +25,7 @@ from deltarule.explain.exam.tasks import ASKED, NetworkTask, author
 from deltarule.explain.formula.typeset import number_formula
 from deltarule.explain.proof.proof import Draw, Evaluate
 from deltarule.explain.results.optimizers import Walk
+from deltarule.flags import check_fields
 from deltarule.optim.explanation import optimizer_steps
 from deltarule.render import mathematics as m
 from deltarule.tensor.explain import (
@@ -126,6 +127,7 @@ class Task:
     reveal: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.ask not in ASKED:
             raise ArgumentError(
                 "Task ask", expected=f"one of {', '.join(ASKED)}", got=repr(self.ask)

@@ -23,6 +23,7 @@ from deltarule.explain.grading import grading
 from deltarule.explain.grading.verdict import Grade
 from deltarule.explain.proof.domains import Domain
 from deltarule.explain.proof.proof import Draw
+from deltarule.flags import checks_flags
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.graph.rewrite import without_checks
@@ -328,6 +329,7 @@ def _applied(model: Model, x: Tensor, mode: str, seed: int) -> Tensor:
     return output
 
 
+@checks_flags
 def grade(
     loss: Tensor,
     wrt: Tensor,
@@ -368,7 +370,7 @@ def grade(
     True
     >>> grade(loss, w, "x (y - w^T x)").mistake
     'sign'
-    >>> grade(loss, w, "dL/dz x", allow=["x", "y", "w"]).mistake
+    >>> grade(loss, w, "dL/dŷ x", allow=["x", "y", "w"]).mistake
     'not allowed'
     """
     if not isinstance(answer, str) and not callable(answer):

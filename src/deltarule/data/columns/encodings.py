@@ -401,7 +401,11 @@ def numbers(table: Table, name: str, form: NumberFormat) -> Array:
 
 
 def warn_odd_numbers(table: Table, name: str, values: Array) -> None:
-    """Warn of cells that are neither numbers nor texts for a missing number."""
+    """Warn of cells that are neither numbers nor texts for a missing number.
+
+    >>> table = Table.of({"a": ["1", "n/a"]})
+    >>> warn_odd_numbers(table, "a", table.numbers("a"))  # no warning: n/a is a missing number
+    """
     text = table.text(name)
     unread = np.flatnonzero(np.isnan(values))
     if not len(unread):

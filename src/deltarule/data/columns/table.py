@@ -290,6 +290,10 @@ def stacked(parts: Sequence[Table], where: str) -> Table:
     """Return the rows of tables with the same columns in one database, one table below the other.
 
     A column whose types differ becomes text.
+
+    >>> part = Table.of({"a": [1.0]})
+    >>> stacked([part, part], "both").numbers("a").tolist()
+    [1.0, 1.0]
     """
     first, connection = parts[0], parts[0].connection
     kinds = {
@@ -357,12 +361,24 @@ def _filled(found: Any) -> Array:
 
 
 def on_disk() -> tuple[Any, Path]:
-    """Return a connection to a new database in a temporary folder, and the folder."""
+    """Return a connection to a new database in a temporary folder, and the folder.
+
+    >>> connection, folder = on_disk()
+    >>> (folder / "table.duckdb").exists()
+    True
+    >>> discard(connection, folder)
+    """
     folder = Path(mkdtemp(prefix="deltarule-"))
     return connect(str(folder / "table.duckdb")), folder
 
 
 def discard(connection: Any, folder: Path) -> None:
-    """Close a database and remove its folder."""
+    """Close a database and remove its folder.
+
+    >>> connection, folder = on_disk()
+    >>> discard(connection, folder)
+    >>> folder.exists()
+    False
+    """
     connection.close()
     shutil.rmtree(folder, ignore_errors=True)

@@ -92,6 +92,13 @@ def read_text(
 
     Raises:
         DataError: The file is empty, has no row below its header, or is damaged.
+
+    >>> import tempfile
+    >>> from deltarule.data.columns.table import connect
+    >>> file = Path(tempfile.mkdtemp()) / "t.csv"
+    >>> _ = file.write_text("a|b|1.5", encoding="utf-8")
+    >>> read_text(file, connect(), TextOptions(header=False)).names
+    ('column 1', 'column 2', 'column 3')
     """
     kind = _compression(file)
     encoding = options.encoding or _encoding(file, kind)

@@ -18,7 +18,11 @@ Array = npt.NDArray[Any]
 
 
 def single_precision(numbers: Array, where: str) -> npt.NDArray[np.float32]:
-    """Return numbers as float32; raise DataError where one overflows."""
+    """Return numbers as float32; raise DataError where one overflows.
+
+    >>> single_precision(np.array([0.5]), "targets").dtype
+    dtype('float32')
+    """
     with np.errstate(over="ignore"):
         single = numbers.astype(np.float32)
     is_float = numbers.dtype.kind == "f"

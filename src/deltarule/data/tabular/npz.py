@@ -72,7 +72,14 @@ def _is_one_hot(targets: Array) -> bool:
 
 
 def read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
-    """Return an NPZ file as a data set; one-hot targets become labels."""
+    """Return an NPZ file as a data set; one-hot targets become labels.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a.npz"
+    >>> np.savez(file, inputs=np.eye(2), targets=np.eye(2))
+    >>> read_npz(file, None, None).targets.tolist()
+    [0, 1]
+    """
     held = npz_arrays(file)
     input_arrays = (held[n] for n in _INPUTS if n in held and n != target)
     inputs = next(input_arrays, None)

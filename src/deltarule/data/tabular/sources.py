@@ -119,7 +119,15 @@ def query_table(query: str, connection: Any = None) -> Table:
 
 
 def existing(source: str | Path) -> list[Path]:
-    """Return the files that a path or a pattern names; raise DataError if there is none."""
+    """Return the files that a path or a pattern names; raise DataError if there is none.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("a.csv", "b.csv"):
+    ...     _ = (folder / name).write_text("x")
+    >>> [file.name for file in existing(f"{folder}/*.csv")]
+    ['a.csv', 'b.csv']
+    """
     path = Path(source)
     if path.is_file():
         return [path]

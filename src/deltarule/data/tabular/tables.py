@@ -234,7 +234,12 @@ def given_formats(dates: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
 def open_by_schema(
     source: Any, schema: TableSchema, target: str | None = None
 ) -> Table:
-    """Return the table of a source whose columns a schema encodes."""
+    """Return the table of a source whose columns a schema encodes.
+
+    >>> schema = TableSchema.learn(Table.of({"size": [1, 2], "y": [0, 1]}), target="y")
+    >>> open_by_schema(Table.of({"size": [1]}).connection.sql("select 1 as size"), schema).names
+    ('size',)
+    """
     categories = {c.name for c in schema.columns if isinstance(c, CategoryColumn)}
     as_text = categories | ({target} if target is not None else set())
     options = TextOptions(known=schema.names, as_text=frozenset(as_text))
@@ -245,7 +250,11 @@ def open_by_schema(
 
 
 def without(table: Table, ignore: Sequence[str]) -> Table:
-    """Return a table without some columns; raise DataError for columns of lists or bytes that are left."""
+    """Return a table without some columns; raise DataError for columns of lists or bytes that are left.
+
+    >>> without(Table.of({"id": [7], "size": [1]}), ["id"]).names
+    ('size',)
+    """
     for name in ignore:
         if name not in table.nested:
             table.require(name)
@@ -267,7 +276,11 @@ def without(table: Table, ignore: Sequence[str]) -> Table:
 
 
 def complete(table: Table) -> Table:
-    """Return the rows without missing cells; raise DataError if there is none."""
+    """Return the rows without missing cells; raise DataError if there is none.
+
+    >>> complete(Table.of({"size": [1, None, 3]})).numbers("size").tolist()
+    [1.0, 3.0]
+    """
     missing = " or ".join(f"({_is_missing(table, name)})" for name in table.names)
     kept = table.where_true(f"not ({missing})")
     if not kept.n_rows:
@@ -280,7 +293,11 @@ def complete(table: Table) -> Table:
 
 
 def with_targets(table: Table, target: str) -> Table:
-    """Return the rows that have a target, with a warning if there are others."""
+    """Return the rows that have a target, with a warning if there are others.
+
+    >>> with_targets(Table.of({"size": [1, 2], "y": [0, 1]}), "y").n_rows
+    2
+    """
     missing = _is_missing(table, target)
     count = table.count(missing)
     if not count:

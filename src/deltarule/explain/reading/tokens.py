@@ -183,7 +183,12 @@ def shown_part(text: str) -> str:
 
 
 def check_extent(text: str) -> None:
-    """Refuse a formula that no person writes by hand."""
+    """Refuse a formula that no person writes by hand.
+
+    >>> check_extent("(" * 200)
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: formula: expected brackets at most 50 deep, got 200.
+    """
     if len(text) > MOST_CHARACTERS:
         raise ArgumentError(
             "formula",

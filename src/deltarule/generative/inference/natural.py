@@ -57,6 +57,10 @@ def slopes_of(values: Array, s: Array, draws: Array, whole: bool) -> Slopes:
     """Return the gradients from s (n, d) at samples ε (n, d).
 
     M is symmetric in expectation; of a sample its lower triangle is the gradient with respect to a lower triangular L.
+
+    >>> found = slopes_of(np.zeros(2), np.array([[1.0], [3.0]]), np.array([[1.0], [-1.0]]), whole=False)
+    >>> type(found).__name__
+    'Slopes'
     """
     if not whole:
         return Slopes(values, s.mean(axis=0), (s * draws).mean(axis=0))

@@ -19,7 +19,11 @@ _LONGEST = 1000
 
 
 def as_array(value: Value) -> Node:
-    """Return a number, an array, or a list of rows as an array."""
+    """Return a number, an array, or a list of rows as an array.
+
+    >>> as_array(((1, 2, 3), (4, 5, 6))).shape
+    (2, 3)
+    """
     if isinstance(value, Node):
         return (
             build.cast(value, dtypes.FLOAT64) if value.dtype is dtypes.BOOL else value
@@ -39,7 +43,11 @@ def lifted(function: Callable[..., Node]) -> Callable[..., Node]:
 
 
 def sum_of(x: Value, axis: Axes = None, keepdims: bool = False) -> Node:
-    """Return the sum over axes."""
+    """Return the sum over axes.
+
+    >>> sum_of(eye(3), 0).shape
+    (3,)
+    """
     return build.sum_over(as_array(x), axis, keepdims)
 
 
@@ -84,7 +92,11 @@ def norm(
 
 
 def transposed(x: Value, axes: Sequence[int] | None = None, *more: int) -> Node:
-    """Return an array with its axes in another order."""
+    """Return an array with its axes in another order.
+
+    >>> transposed(as_array(((1, 2, 3), (4, 5, 6)))).shape
+    (3, 2)
+    """
     node = as_array(x)
     order = tuple(reversed(range(node.rank)))
     if isinstance(axes, int):
@@ -137,7 +149,11 @@ def full(shape: Value, value: Value) -> Node:
 
 
 def eye(n: Value) -> Node:
-    """Return the identity matrix."""
+    """Return the identity matrix.
+
+    >>> eye(3).shape
+    (3, 3)
+    """
     if _whole(n) > 1000:
         raise ArgumentError("np.eye", expected="at most 1000 rows", got=str(n))
     return algebra.identity(_whole(n), dtypes.FLOAT64)
@@ -150,7 +166,11 @@ def diagonal(x: Value) -> Node:
 
 
 def dot(x: Value, y: Value) -> Node:
-    """Return the product of two arrays as numpy.dot has it for at most two axes."""
+    """Return the product of two arrays as numpy.dot has it for at most two axes.
+
+    >>> dot(eye(3), as_array((1, 2, 3))).shape
+    (3,)
+    """
     left, right = as_array(x), as_array(y)
     if not left.rank or not right.rank:
         return build.multiply(left, right)
@@ -166,7 +186,11 @@ def inner(x: Value, y: Value) -> Node:
 
 
 def length(x: Value) -> Value:
-    """Return the number of items."""
+    """Return the number of items.
+
+    >>> length((1, 2, 3))
+    3
+    """
     if isinstance(x, (tuple, range)):
         return len(x)
     node = as_array(x)
@@ -191,7 +215,11 @@ def squeezed(x: Value, axis: int | None = None) -> Node:
 
 
 def flat(x: Value) -> Node:
-    """Return the entries along one axis."""
+    """Return the entries along one axis.
+
+    >>> flat(eye(3)).shape
+    (9,)
+    """
     return reshaped(x, -1)
 
 
@@ -297,12 +325,20 @@ def _extreme(
 
 
 def zipped(*lists: Value) -> tuple[Value, ...]:
-    """Return the items of several lists or arrays, side by side."""
+    """Return the items of several lists or arrays, side by side.
+
+    >>> zipped((1, 2), (3, 4))
+    ((1, 3), (2, 4))
+    """
     return tuple(zip(*(_items(one) for one in lists), strict=False))
 
 
 def enumerated(items: Value, start: int = 0) -> tuple[Value, ...]:
-    """Return the items of a list or an array with their numbers."""
+    """Return the items of a list or an array with their numbers.
+
+    >>> enumerated((5, 6), 1)
+    ((1, 5), (2, 6))
+    """
     return tuple(enumerate(_items(items), _whole(start)))
 
 
@@ -313,7 +349,11 @@ def _items(x: Value) -> list[Value]:
 
 
 def numbers_from(*bounds: Value) -> range:
-    """Return a range of whole numbers."""
+    """Return a range of whole numbers.
+
+    >>> list(numbers_from(1, 4))
+    [1, 2, 3]
+    """
     found = range(*map(_whole, bounds))
     if len(found) > _LONGEST:
         raise ArgumentError(
@@ -330,7 +370,11 @@ def clip(x: Value, low: Value = None, high: Value = None) -> Node:
 
 
 def outer(x: Value, y: Value) -> Node:
-    """Return the outer product of the entries."""
+    """Return the outer product of the entries.
+
+    >>> outer((1, 2), (3, 4, 5)).shape
+    (2, 3)
+    """
     left, right = as_array(x), as_array(y)
     vectors = [node if node.rank == 1 else flat(node) for node in (left, right)]
     return algebra.outer(*vectors)
@@ -378,7 +422,11 @@ def filled_like(value: float) -> Callable[[Value], Node]:
 
 
 def number_of(x: Value) -> Value:
-    """Return a number as it is."""
+    """Return a number as it is.
+
+    >>> number_of(2)
+    2.0
+    """
     return as_array(x) if isinstance(x, Node) else float(x)
 
 

@@ -15,7 +15,12 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def einsum(equation: Value, *operands: Value) -> Node:
-    """Return the sum of products that an equation such as "ij,j->i" names; an axis of each letter."""
+    """Return the sum of products that an equation such as "ij,j->i" names; an axis of each letter.
+
+    >>> from deltarule.explain.reading.python.arrays import eye
+    >>> einsum("ij,jk->ik", eye(3), eye(3)).shape
+    (3, 3)
+    """
     if not isinstance(equation, str):
         raise TypeError("equation")
     plain = equation.replace(" ", "")
