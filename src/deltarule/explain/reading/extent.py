@@ -11,7 +11,7 @@ _MOST_OPERATIONS = 20_000
 
 
 def check_operations(node: Node, vocabulary: Vocabulary) -> None:
-    """Refuse an answer that grows beyond all bounds where its definitions are written out, as b = a + a of a = x + x does.
+    """Refuse an answer that grows beyond all bounds where its definitions are written out: a = x + x, b = a + a, ….
 
     Raises:
         ArgumentError: there are too many operations on the names of the vocabulary.
