@@ -257,3 +257,16 @@ def test_hostile_answers_are_one_clear_error(answer):
 def test_long_answers_are_graded(answer):
     loss, W1 = two_layers()
     assert grade(loss, W1, answer).correct
+
+
+def test_a_wrong_program_that_fills_an_array_is_graded():
+    loss, W1 = two_layers()
+    program = (
+        "dW1 = np.zeros((4, 3))\n"
+        "for i in range(4):\n"
+        "    for j in range(3):\n"
+        "        dW1[i, j] = delta_1[i] * x[{}]\n"
+        "return dW1"
+    )
+    assert grade(loss, W1, program.format("j")).correct
+    assert not grade(loss, W1, program.format("2 - j")).correct

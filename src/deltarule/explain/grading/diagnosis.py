@@ -20,9 +20,12 @@ from deltarule.explain.proof.domains import Domain
 from deltarule.explain.proof.proof import Draw, Evaluate, Precise
 from deltarule.graph import build
 from deltarule.graph.node import Node
+from deltarule.graph.op import Op
+from deltarule.graph.walk import topological
 from deltarule.shapes import Shape
 
 _POINTS = 4
+_MOST_CASES = 4
 Called = Callable[[Mapping[Node, Any]], Any]  # the value of a function at a point
 
 
@@ -131,6 +134,10 @@ class Diagnosis:
 
     def _term(self, answer: Node) -> Term | None:
         """Return an answer as a term of what it names, or None if it has no such form."""
+        known = frozenset(symbol.node for symbol in self._named)
+        cases = sum(part.op is Op.WHERE for part in topological([answer], known))
+        if cases > _MOST_CASES:  # an array filled entry by entry has no short form
+            return None
         translator = Translator()
         for symbol in self._named:
             translator.name(symbol.node, symbol)
