@@ -71,6 +71,38 @@ def device(function: F) -> F:
     )(function)
 
 
+def assume(function: F) -> F:
+    """Add ``--assume``."""
+    text = (
+        "What is known of an input, such as y=one-hot or A=symmetric; may be repeated."
+    )
+    return click.option(
+        "--assume",
+        "assume",
+        multiple=True,
+        metavar="NAME=KIND",
+        callback=_pairs,
+        help=text,
+    )(function)
+
+
+def _pairs(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Return NAME=KIND as a dictionary."""
+    found = {}
+    for value in values:
+        name, separator, kind = value.partition("=")
+        if not separator or not name.strip() or not kind.strip():
+            raise click.BadParameter(
+                f"expected NAME=KIND, such as y=one-hot, got {value!r}",
+                context,
+                parameter,
+            )
+        found[name.strip()] = kind.strip()
+    return found
+
+
 def formulas(function: F) -> F:
     """Add ``--formulas``."""
     text = "Do not escape texts that look like spreadsheet formulas with an apostrophe."

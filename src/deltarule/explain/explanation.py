@@ -290,6 +290,7 @@ def derive(
     evaluate: Evaluate | None = None,
     draw: Draw | None = None,
     known: Mapping[Node, Any] | None = None,
+    assume: Mapping[Node, str] | None = None,
 ) -> Derivation:
     """Derive ∂loss/∂w for each w in matrix calculus, one line per step.
 
@@ -306,6 +307,7 @@ def derive(
         evaluate: Evaluates graphs; with ``draw`` the text ends with the proof.
         draw: Draws random values of a node in a domain.
         known: Values of inputs that need not be given to ``at``.
+        assume: Kinds of inputs, such as "one-hot" or "symmetric".
 
     Raises:
         ArgumentError: an unknown option, or a variable that the loss does not depend on.
@@ -332,12 +334,17 @@ def derive(
         )
     if batch == "matrices":
         derived = Deriver(
-            loss, wrt, names or {}, layout, detail, STYLES[style]
+            loss, wrt, names or {}, layout, detail, STYLES[style], assume
         ).derive()
         return Derivation(derived, evaluate, draw, known)
     example = one_example(loss, wrt)
     kept = {node: name for node, name in (names or {}).items() if node in wrt}
-    derived = Deriver(example.loss, wrt, kept, layout, detail, STYLES[style]).derive()
+    kinds = {
+        example.inputs.get(node, node): kind for node, kind in (assume or {}).items()
+    }
+    derived = Deriver(
+        example.loss, wrt, kept, layout, detail, STYLES[style], kinds
+    ).derive()
     held = {
         node: value
         for node, value in (known or {}).items()

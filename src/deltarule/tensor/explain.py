@@ -19,6 +19,7 @@ from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain.derivation.derivation import Detail, Layout
 from deltarule.explain.explanation import Derivation
 from deltarule.explain.explanation import derive as derive_nodes
+from deltarule.explain.formula.names import canonical
 from deltarule.explain.grading import grading
 from deltarule.explain.grading.verdict import Grade
 from deltarule.explain.proof.domains import Domain
@@ -30,6 +31,7 @@ from deltarule.graph.rewrite import without_checks
 from deltarule.graph.walk import inputs
 from deltarule.runtime.buffers import Array, value_of
 from deltarule.runtime.devices import backend
+from deltarule.tensor.samplers import SAMPLERS
 from deltarule.tensor.tensor import Tensor, depends_on_parameter, symbol
 
 __all__ = ["derive", "grade"]
@@ -147,6 +149,8 @@ def value_sampler(seed: int) -> Draw:
 
     def draw(node: Node, domain: Domain) -> Array:
         shape = node.shape
+        if domain.kind in SAMPLERS:
+            return SAMPLERS[domain.kind](generator, shape)
         if domain.kind == "labels":
             return generator.integers(0, domain.size, shape).astype(node.dtype.name)
         if domain.kind == "truth":
@@ -183,6 +187,7 @@ def derive(
     target_shape: Sequence[int] | None = None,
     mode: str = "inference",
     seed: int = 0,
+    assume: Mapping[Tensor, str] | Mapping[str, str] | None = None,
 ) -> Derivation:
     """Derive the gradient of a loss in matrix calculus, step by step; every line is verified numerically.
 
@@ -204,9 +209,11 @@ def derive(
         mode: Mode of a model: "inference", or "training" (batch normalisation with the statistics of the batch,
             dropout with its mask).
         seed: Seed of the random points of the verification, and of the dropout masks.
+        assume: What is known of inputs, by tensor or name: "one-hot", "distribution", "binary", "positive",
+            "nonnegative", "unit" (between 0 and 1), "integer", "symmetric", "positive definite" or "orthogonal".
 
     Raises:
-        ArgumentError: the options do not go together, or there is no variable.
+        ArgumentError: the options do not go together, there is no variable, or an assumption is impossible.
         GraphError: the loss is not a scalar.
 
     >>> from deltarule.tensor.tensor import parameter, symbol
@@ -227,6 +234,7 @@ def derive(
     return derive_nodes(
         node,
         nodes,
+        assume=assumptions(assume, node),
         layout=layout,
         names=labels,
         detail=detail,
@@ -248,6 +256,40 @@ def without_target_checks(
     """Return a node and the named nodes without runtime checks of targets, which are not part of a formula."""
     bare, *named = without_checks([loss, *names])
     return bare, dict(zip(named, names.values(), strict=True))
+
+
+def assumptions(
+    assume: Mapping[Tensor, str] | Mapping[str, str] | None, loss: Node
+) -> dict[Node, str]:
+    """Return the kinds of inputs by node, given tensors or names.
+
+    >>> x = symbol("x", (3,))
+    >>> assumptions({"x": "positive"}, (x @ x).node)
+    {<x (3) float32>: 'positive'}
+    """
+    if assume is not None and not isinstance(assume, Mapping):
+        raise ArgumentError(
+            "assume",
+            expected="a mapping from tensors or names to kinds: assume={y: 'one-hot'}",
+            got=type(assume).__name__,
+        )
+    named = {
+        canonical(str(node.attributes.get("name") or "")): node
+        for node in inputs([loss])
+    }
+    found = {}
+    for key, kind in (assume or {}).items():
+        if isinstance(key, str):
+            if canonical(key) not in named:
+                raise ArgumentError(
+                    "assume",
+                    expected=f"inputs of the loss ({', '.join(filter(None, named))})",
+                    got=repr(key),
+                )
+            found[named[canonical(key)]] = kind
+        else:
+            found[original_node(key, "assume", "tensors or names")] = kind
+    return found
 
 
 def node_names(names: Mapping[Tensor, str] | None) -> dict[Node, str]:
@@ -342,6 +384,7 @@ def grade(
     allow: str | Collection[str | Tensor] | None = None,
     reveal: bool = False,
     seed: int = 0,
+    assume: Mapping[Tensor, str] | Mapping[str, str] | None = None,
 ) -> Grade:
     """Grade an answer to the question for a gradient: correct, or which mistake was made and where.
 
@@ -358,6 +401,8 @@ def grade(
             by default, except the gradient itself.
         reveal: Whether the message of a wrong answer ends with the line of the derivation.
         seed: Seed of the random points.
+        assume: What is known of inputs, as in ``derive``. Without it, an answer to a question for a cross-entropy that
+            is right for one-hot targets only is right, and the message tells the assumption.
 
     Raises:
         ArgumentError: the answer cannot be parsed; the message shows the position and what was expected.
@@ -387,6 +432,7 @@ def grade(
         given,
         Prepared(),
         value_sampler(seed),
+        assume=assumptions(assume, node),
         layout=layout,
         language=language,
         names=labels,

@@ -341,3 +341,23 @@ def test_grade_of_a_class_of_derivations(place, tmp_path, capsys):
     assert [(row["points"], row["max_points"]) for row in found] == [(3, 3), (2, 4)]
     grades = (tmp_path / "answers-grades.csv").read_text(encoding="utf-8")
     assert "3 of 3 points." in grades and "Missing: ∂L/∂w₂." in grades
+
+
+def test_assumptions_of_derivations_and_grades(place, tmp_path, capsys):
+    path = tmp_path / "by_hand.py"
+    path.write_text(
+        "import deltarule as dr\nfrom deltarule import nn\n"
+        'W, x, y = dr.symbol("W", (2, 3)), dr.symbol("x", (3,)), dr.symbol("y", (2,))\n'
+        "loss = -(y * dr.log(nn.softmax(W @ x))).sum()\n",
+        encoding="utf-8",
+    )
+    loss = f"{path}:loss"
+    assert main(["derive", loss, "--assume", "y=one-hot"]) == 0
+    assert "y ∈ {0, 1}², Σy = 1" in capsys.readouterr().out
+    assert main(["grade", loss, "W", "(ŷ-y)xᵀ", "--json"]) == 0
+    assert "one-hot" in json.loads(capsys.readouterr().out)["assumption"]
+    assert main(["grade", loss, "W", "(ŷ-y)xᵀ", "--assume", "y=positive"]) == 1
+    assert main(["derive", loss, "--assume", "y"]) == 2
+    assert "NAME=KIND" in capsys.readouterr().err
+    assert main(["derive", loss, "--assume", "W=one-hot"]) == 1
+    assert "differentiated" in capsys.readouterr().err

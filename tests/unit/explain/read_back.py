@@ -69,7 +69,7 @@ def right_at_points(derived, cases):
     """Return whether one of the nodes of each case has the value of its truth at all points."""
     every = [node for _, truth, nodes in cases for node in (truth, *nodes)]
     roots = list(dict.fromkeys([derived.loss, *every]))
-    precise = Precise(roots, run, value_sampler(0), derived.loss)
+    precise = Precise(roots, run, value_sampler(0), derived.loss, derived.assumed)
     fits = [[True] * len(nodes) for *_, nodes in cases]
     compared = 0
     for _ in range(3):

@@ -51,7 +51,7 @@ def test_hints_go_from_the_shape_to_the_mistake():
     found = graded("W_1", "(W₂ᵀ(ŷ - y) ⊙ (1 - a₁))xᵀ")
     shape, line, mistake = found.hints
     assert shape == "The shape 3×3 is right."
-    assert line == "Look at line 5 of the derivation, which computes ∂L/∂z₁."
+    assert line == "Look at line 4 of the derivation, which computes ∂L/∂z₁."
     assert mistake.startswith("The square is missing") or "square" in mistake
 
 
@@ -59,7 +59,7 @@ def test_the_key_is_shown_only_if_asked_for():
     hidden = graded("W_2", "(z₁ ⊙ b₁)xᵀ")
     shown = graded("W_2", "(z₁ ⊙ b₁)xᵀ", reveal=True)
     assert "a₁ᵀ" not in " ".join([hidden.message, *hidden.hints])
-    assert shown.message.endswith("reads ∂L/∂W₂ = u₁a₁ᵀ.")
+    assert shown.message.endswith("reads ∂L/∂W₂ = δ₂a₁ᵀ.")
 
 
 def test_notebooks_show_hints_one_by_one():
@@ -251,7 +251,7 @@ loss = 0.5 * (error @ error), [W_1, W_2]
         ([], "x stands where a₁ belongs", "reads"),
         (["--hints", "1"], "The shape 3×3 is right.", "stands where"),
         (["--hints", "3"], "x stands where a₁ belongs", "reads"),
-        (["--reveal"], "reads ∂L/∂W₂ = u₁a₁ᵀ.", "Look at"),
+        (["--reveal"], "reads ∂L/∂W₂ = δ₂a₁ᵀ.", "Look at"),
         (["--allow", "x,y"], "ŷ is not allowed: an answer may use x, y.", "reads"),
     ],
 )

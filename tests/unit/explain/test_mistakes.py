@@ -47,7 +47,7 @@ def graded(activation, variable, answer):
         ("W_1", "(W₂ᵀW₂(ŷ - y) ⊙ (1 - a₁²))xᵀ", "factor", "W₂ is too many"),
         ("W_1", "(W₂(ŷ - y) ⊙ (1 - a₁²))xᵀ", "transpose", "W₂ stands where W₂ᵀ"),
         ("W_1", "x(W₂ᵀ(ŷ - y) ⊙ (1 - a₁²))ᵀ", "transposed", "transposed"),
-        ("W_1", "(W₂ᵀŷ ⊙ (1 - a₁²))xᵀ", "path", "−y of u₁ is missing"),
+        ("W_1", "(W₂ᵀŷ ⊙ (1 - a₁²))xᵀ", "term", "term −y is missing"),
         ("W_2", "(ŷ + y)a₁ᵀ", "sign", "sign of −y is wrong"),
         ("W_2", "(y - ŷ)a₁ᵀ", "sign", "the sign is wrong"),
         ("W_2", "2(ŷ - y)a₁ᵀ", "factor", "2 times"),

@@ -13,6 +13,7 @@ from deltarule.cli.outputs.console import Console
 from deltarule.cli.outputs.help import command as command_with
 from deltarule.errors import ArgumentError, GraphError
 from deltarule.explain.derivation.derivation import Layout
+from deltarule.explain.explanation import Derivation
 from deltarule.explain.page.page import entry, size
 from deltarule.explain.results.jacobians import MatrixDerivative
 from deltarule.explain.results.slices import Slices
@@ -26,6 +27,7 @@ EXAMPLES = (
     "deltarule derive network.py:loss                    a loss, or a function that returns one",
     "deltarule derive network.py:loss --wrt W_1,b_1 --layout numerator",
     "deltarule derive network.py:loss --html page.html   one page with MathML, readable without a script",
+    "deltarule derive network.py:loss --assume y=one-hot  what is known of inputs, stated and used",
     "deltarule derive network.py:z --wrt x,W_1           a vector: its Jacobian, and its slices by a matrix",
 )
 
@@ -71,6 +73,7 @@ EXAMPLES = (
     metavar="PATH",
     help="Write an HTML page.",
 )
+@options.assume
 @options.as_json
 def command(
     place: str,
@@ -80,6 +83,7 @@ def command(
     batch: str,
     latex: Path | None,
     html: Path | None,
+    assume: dict[str, str],
     as_json: bool,
 ) -> None:
     """Derive the gradient of a loss, one named signal per line, with every line verified numerically.
@@ -92,15 +96,18 @@ def command(
         if path is not None:
             options.check_writable(path, name)
     found = problem.load(place, wrt, vectors=True)
+    if found.loss.shape != () and assume:
+        raise ArgumentError("--assume", expected="a scalar loss", got="a vector")
     if found.loss.shape != ():
         _of_vector(found, cast(Any, layout), latex, html, console)
         return
     derivation = derive(
         found.loss,
-        wrt=list(found.variables),
+        wrt=found.without(() if wrt else assume) or list(found.variables),
         layout=cast(Any, layout),
         detail=cast(Any, detail),
         batch=batch,
+        assume=dict(assume),
     )
     report = derivation.check()
     console.say(str(derivation))
@@ -113,7 +120,23 @@ def command(
             write_atomically(path, text.encode())
             written[path.suffix.lstrip(".")] = str(path)
             console.say(f"wrote {shown(path)}", whole=True)
-    lines = [
+    console.finish(
+        {
+            "lines": _records(derivation),
+            "proved": bool(report),
+            "max_error": report.max_error,
+            "written": written,
+        }
+    )
+    if not report:
+        raise GraphError(
+            "derive", expected="every line to be proved", got=report.summary
+        )
+
+
+def _records(derivation: Derivation) -> list[dict[str, Any]]:
+    """Return the lines of a derivation for programs."""
+    return [
         {
             "number": line.number,
             "left": to_text(e.left),
@@ -125,18 +148,6 @@ def command(
         for line in derivation.steps
         for e in [entry(line, derivation.derived.loss_name)]
     ]
-    console.finish(
-        {
-            "lines": lines,
-            "proved": bool(report),
-            "max_error": report.max_error,
-            "written": written,
-        }
-    )
-    if not report:
-        raise GraphError(
-            "derive", expected="every line to be proved", got=report.summary
-        )
 
 
 def _of_vector(

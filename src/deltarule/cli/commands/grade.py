@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -102,6 +102,7 @@ EXAMPLES = (
     is_flag=True,
     help="Show the line of the derivation after a wrong answer.",
 )
+@options.assume
 @options.formulas
 @options.as_json
 def command(
@@ -119,6 +120,7 @@ def command(
     allow: str | None,
     hints: int | None,
     reveal: bool,
+    assume: dict[str, str],
     formulas: bool,
     as_json: bool,
 ) -> int:
@@ -127,15 +129,12 @@ def command(
     The status is 0 for a right answer, 1 for a wrong one, and 2 for one that cannot be parsed. With --answers, the
     answers of a CSV file are graded; the status is then 2 if one of them cannot be parsed, else 0. With --derivation
     (with --lines for the answers of a CSV file) the lines of a whole derivation are graded; VARIABLE may then be
-    several names with commas between them.
+    several names with commas between them. --assume says what is known of inputs, for formulas.
     """
-    if sum(given is not None for given in (answer, derivation, answers)) != 1:
-        raise click.UsageError(
-            "Give one of ANSWER, --derivation and --answers, with VARIABLE."
-        )
+    whole = derivation is not None or lines
+    _check_usage((answer, derivation, answers), whole, assume)
     console = Console(as_json)
     found = problem.load(place, None)
-    whole = derivation is not None or lines
     for name in (variable or "").split(",") if whole else [variable or ""]:
         if variable is not None:
             found.variable(name.strip(), "variable")
@@ -143,7 +142,7 @@ def command(
     def graded(wrt: str, text: str) -> tuple[dict[str, Any], str]:
         kind = cast(Any, layout)
         if not whole:
-            asked = _Asked(kind, language, allow, hints, reveal)
+            asked = _Asked(kind, language, allow, hints, reveal, assume)
             return _record(found, wrt, text, asked), ""
         return graded_derivations.record(
             found,
@@ -169,6 +168,18 @@ def command(
     if variable is None or answer is None:
         raise click.UsageError("Give VARIABLE and ANSWER, or --answers.")
     return _print(console, *graded(variable, answer))
+
+
+def _check_usage(
+    sources: Sequence[object], whole: bool, assume: Mapping[str, str]
+) -> None:
+    """Raise UsageError unless there is one source of answers, and options that go with it."""
+    if assume and whole:
+        raise click.UsageError("--assume is for single formulas, not for derivations.")
+    if sum(given is not None for given in sources) != 1:
+        raise click.UsageError(
+            "Give one of ANSWER, --derivation and --answers, with VARIABLE."
+        )
 
 
 def _print(console: Console, record: Mapping[str, Any], sheet: str) -> int:
@@ -202,6 +213,7 @@ class _Asked:
     allow: str | None
     hints: int | None
     reveal: bool
+    assume: Mapping[str, str]
 
     @property
     def symbols(self) -> str | list[str] | None:
@@ -230,7 +242,8 @@ def _record(
             answer,
             layout=asked.layout,
             language=asked.language,
-            parameters=list(found.variables),
+            parameters=found.without(asked.assume),
+            assume=dict(asked.assume),
             allow=asked.symbols,
             reveal=asked.reveal,
         )
@@ -249,6 +262,7 @@ def _record(
         "line": result.line,
         "message": asked.message(result),
         "hints": list(result.hints[: asked.hints]),
+        "assumption": result.assumption,
         "understood": None
         if understood is None
         else {"text": str(understood), "latex": understood.latex()},

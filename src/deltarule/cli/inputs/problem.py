@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +32,15 @@ class Problem:
 
     loss: Tensor
     variables: tuple[Tensor, ...]
+
+    def without(self, names: Collection[str]) -> list[Tensor]:
+        """Return the variables other than those with some names."""
+        given = {canonical(name) for name in names}
+        return [
+            variable
+            for variable in self.variables
+            if canonical(str(variable.node.attributes.get("name") or "")) not in given
+        ]
 
     def variable(self, name: str, what: str = "--wrt") -> Tensor:
         """Return the variable with a name.

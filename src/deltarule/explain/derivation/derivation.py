@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from deltarule.errors import ArgumentError
+from deltarule.explain.derivation.hand_written import with_named_losses, written_size
 from deltarule.explain.derivation.reasons import Reasons
 from deltarule.explain.derivation.signals import (
     STYLES,
@@ -16,6 +17,7 @@ from deltarule.explain.derivation.signals import (
     forward_signals,
     random_names,
 )
+from deltarule.explain.formula.assumptions import SUMS_TO_ONE, checked, symbol_of
 from deltarule.explain.formula.from_graph import Translator
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.patterns import auxiliaries, recognised
@@ -88,16 +90,27 @@ class Derived:
     closed: list[Line] = field(default_factory=list)
     distributions: list[Symbol] = field(default_factory=list)
     drawn: list[Symbol] = field(default_factory=list)  # uniform random numbers
+    assumed: Mapping[Node, str] = field(default_factory=dict)  # kinds of inputs
+    given: Node | None = (
+        None  # the loss as it was given, if a part of it was recognised
+    )
+
+    @property
+    def source(self) -> Node:
+        """The loss as it was given."""
+        return self.loss if self.given is None else self.given
+
     backpropagation: Backpropagation = field(default_factory=Backpropagation)
 
     @property
     def inputs(self) -> list[Symbol]:
         """The inputs of the network as symbols, variables of the derivative last."""
         found = [node for node in inputs([self.loss]) if node not in self.wrt]
-        return [
-            Symbol(self.names[node], matrix_shape(node.shape), node)
-            for node in (*found, *self.wrt)
-        ]
+        return [self.symbol(node) for node in (*found, *self.wrt)]
+
+    def symbol(self, node: Node) -> Symbol:
+        """Return the symbol of an input."""
+        return symbol_of(node, self.names[node], self.assumed.get(node))
 
     def shown_forward(self, backward: Sequence[Line]) -> list[Line]:
         """Return the lines of the forward pass that are printed: with answers alone, those that define their names."""
@@ -123,8 +136,14 @@ class Deriver:
         layout: Layout,
         detail: Detail,
         style: Style = STYLES["textbook"],
+        assume: Mapping[Node, str] | None = None,
     ) -> None:
         _checked(loss, wrt, layout, detail)
+        assumed = checked(assume or {}, loss, wrt)
+        self._source = loss
+        if detail != "every":
+            known = with_named_losses(loss, wrt, names)
+            loss, names = known.loss, known.names
         self._translator = Translator()
         named = input_names(loss, wrt, names)
         self._first = style.first
@@ -136,6 +155,8 @@ class Deriver:
         self.result = Derived(
             loss, self._signals[-1].name, tuple(wrt), named, layout, detail
         )
+        self.result.assumed = assumed
+        self.result.given = self._source
         self.result.backpropagation = backpropagate(loss, wrt)
         self._cotangents = self.result.backpropagation.cotangents
         self._reasons = Reasons(self.result.backpropagation, layout)
@@ -144,9 +165,10 @@ class Deriver:
     def derive(self) -> Derived:
         """Write all lines."""
         for node in inputs([self.result.loss]):
-            self._translator.name(
-                node, Symbol(self.result.names[node], matrix_shape(node.shape), node)
-            )
+            symbol = self.result.symbol(node)
+            self._translator.name(node, symbol)
+            if self.result.assumed.get(node) in SUMS_TO_ONE:
+                self._is_distribution(symbol)
         taken = {signal.name for signal in self._signals} | set(
             self.result.names.values()
         )
@@ -198,8 +220,9 @@ class Deriver:
 
     def _write_signal(self, signal: Signal) -> None:
         term = simplified(self._translator.term(signal.node, opened=True))
+        value = self._source if signal.kind == "loss" else signal.node
         line = Line(
-            "forward", 0, signal.name, signal.node, signal.node, term, signal.node.shape
+            "forward", 0, signal.name, signal.node, value, term, signal.node.shape
         )
         self.result.forward.append(line)
         self._translator.name(
@@ -210,14 +233,21 @@ class Deriver:
     def _write_auxiliary(self) -> None:
         for node, name in self._auxiliary.items():
             if node not in self._translator.named:
-                free = self._unused("Y_hat" if node.rank >= 2 else name)
+                given = self.result.names.get(node)
+                free = given or self._unused("Y_hat" if node.rank >= 2 else name)
                 self._write_signal(Signal(node, free, "auxiliary", 0))
         for node in topological([self.result.loss]):
             if node.op is Op.CALL and node.attributes["function"] == "cross_entropy":
                 target = self._translator.term(node.sources[1])
                 if isinstance(target, Symbol) and target.node.op is Op.INPUT:
-                    self.result.distributions.append(target)
-                    self._translator.distributions.add(target)
+                    kind = self.result.assumed.get(target.node, "distribution")
+                    if kind in SUMS_TO_ONE:
+                        self._is_distribution(target)
+
+    def _is_distribution(self, symbol: Symbol) -> None:
+        if symbol not in self._translator.distributions:
+            self.result.distributions.append(symbol)
+            self._translator.distributions.add(symbol)
 
     # ---------------------------------------------------------------- backward
 
@@ -356,7 +386,7 @@ class Deriver:
         """Write each requested gradient in terms of forward signals alone, unless it is too long."""
         for node in self.result.wrt:
             gradient = self._gradient(node)
-            if _written_size(gradient, self._translator.named) > _LONGEST:
+            if written_size(gradient, self._translator.named) > _LONGEST:
                 continue
             name = self.result.names[node]
             term = simplified(self._translator.term(gradient))
@@ -375,15 +405,6 @@ class Deriver:
                     True,
                 )
             )
-
-
-def _written_size(node: Node, named: Collection[Node]) -> int:
-    """Return how many operations a formula has in which only the named nodes are abbreviated."""
-    sizes: dict[Node, int] = dict.fromkeys(named, 1)
-    for part in topological([node], frozenset(named)):
-        if part not in sizes:
-            sizes[part] = 1 + sum(sizes[source] for source in part.sources)
-    return sizes[node]
 
 
 def _checked(loss: Node, wrt: Sequence[Node], layout: str, detail: str) -> None:

@@ -25,7 +25,6 @@ from deltarule.explain.formula.inverses import cancel, inverse_of_atom
 from deltarule.explain.formula.term import (
     Coefficient,
     Diagonal,
-    Indicator,
     Matmul,
     Product,
     Sum,
@@ -33,6 +32,7 @@ from deltarule.explain.formula.term import (
     Term,
     Total,
     cost,
+    idempotent,
     is_number,
 )
 from deltarule.explain.formula.unary import (
@@ -259,9 +259,7 @@ def multiply(*terms: Term) -> Term:
             exponents[positive] = exponents.get(positive, Fraction(0)) + exponent
     if coefficient == 0:
         return number(Fraction(0), shape)
-    for factor in [
-        f for f, e in exponents.items() if isinstance(f, Indicator) and e > 1
-    ]:
+    for factor in [f for f, e in exponents.items() if idempotent(f) and e > 1]:
         exponents[factor] = _ONE
     coefficient, exponents = with_one_root(coefficient, exponents)
     kept = tuple(

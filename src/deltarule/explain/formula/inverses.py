@@ -31,6 +31,8 @@ def inverse_of_atom(term: Term) -> Term:
         return Transpose(inverse_of_atom(term.body), term.shape)
     if isinstance(term, Apply) and term.name == NAME:
         return term.arguments[0]
+    if _is_orthogonal(term):
+        return Transpose(term, term.shape)
     body, matrix = _body(term.shape[0])
     return Apply(NAME, (term,), term.shape, body, (matrix,))
 
@@ -42,7 +44,16 @@ def cancel(left: Term, right: Term) -> bool:
     >>> cancel(inverse_of_atom(A), A), cancel(inverse_of_atom(A), B)
     (True, False)
     """
-    return _inverted(left) == right or _inverted(right) == left
+    if _inverted(left) == right or _inverted(right) == left:
+        return True
+    return any(
+        _is_orthogonal(one) and other == Transpose(one, one.shape)
+        for one, other in ((left, right), (right, left))
+    )
+
+
+def _is_orthogonal(term: Term) -> bool:
+    return isinstance(term, Symbol) and term.orthogonal
 
 
 def _inverted(term: Term) -> Term | None:

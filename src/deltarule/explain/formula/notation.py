@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from deltarule.explain.formula.coefficients import is_constant, split
 from deltarule.graph.activation import Activation, Rows
 from deltarule.render import mathematics as m
 from deltarule.render.mathematics import Formula
@@ -105,7 +106,12 @@ def _one_hot(
     term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
 ) -> tuple[Formula, float]:
     letter = "e" if term.shape[1:] in ((), (1,)) else "E"
-    return m.Scripts(m.Identifier(letter), lower=arguments[0]), POWER
+    label = term.arguments[0]
+    if is_constant(label):  # counted from 1, as all indices
+        shown: Formula = m.Number(str(int(split(label)[0]) + 1))
+    else:
+        shown = arguments[0]
+    return m.Scripts(m.Identifier(letter), lower=shown), POWER
 
 
 def _letters(axes: Sequence[int]) -> Formula:

@@ -31,6 +31,10 @@ class Symbol:
     shape: Shape
     node: Node  # the node that it stands for
     symmetric: bool = field(default=False, compare=False)  # equals its transpose
+    orthogonal: bool = field(
+        default=False, compare=False
+    )  # its transpose is its inverse
+    idempotent: bool = field(default=False, compare=False)  # of 0 and 1: y² = y
 
     @classmethod
     def of(cls, name: str, shape: Shape = ()) -> Symbol:
@@ -171,6 +175,15 @@ def matrix_shape(shape: Shape) -> Shape:
     ((3, 1), (), (2, 3))
     """
     return (shape[0], 1) if len(shape) == 1 else shape
+
+
+def idempotent(term: Term) -> bool:
+    """Whether the entries of a term are 0 and 1, so that its powers are the term itself.
+
+    >>> idempotent(Symbol.of("y", (3, 1)))
+    False
+    """
+    return isinstance(term, Indicator) or (isinstance(term, Symbol) and term.idempotent)
 
 
 def is_number(shape: Shape) -> bool:

@@ -22,6 +22,7 @@ from deltarule.explain.formula.term import (
     Term,
     Transpose,
     cost,
+    idempotent,
     is_number,
 )
 from deltarule.shapes import show
@@ -38,7 +39,7 @@ def power(term: Term, exponent: Fraction) -> Term:
     >>> term_text(power(power(x, Fraction(2)), Fraction(3))), term_text(power(x, Fraction(-1, 2)))
     ('x⁶', '1/√x')
     """
-    if exponent == 1:
+    if exponent == 1 or (idempotent(term) and exponent > 0):
         return term
     if exponent == 0:
         return number(_ONE, term.shape)

@@ -54,6 +54,7 @@ class Diagnosis:
         self._layout = layout
         self._evaluate = evaluate
         self._draw = draw
+        self.assumed: Mapping[Node, str] = derived.assumed  # kinds of inputs
         self._named = list({s.node: s for s in symbols}.values())
 
     def of(self, answer: Node, truth: Node) -> Grade:
@@ -78,8 +79,13 @@ class Diagnosis:
     ) -> Grade:
         held = self._held()
         roots = [self._derived.loss, truth, *held, *([answer] if answer else [])]
-        loss = self._derived.loss
-        precise = Precise(list(dict.fromkeys(roots)), self._evaluate, self._draw, loss)
+        precise = Precise(
+            list(dict.fromkeys(roots)),
+            self._evaluate,
+            self._draw,
+            self._derived.source,
+            self.assumed,
+        )
         nodes = [*held, *([answer] if answer is not None else [])]
         found = points(precise, nodes, self._evaluate, truth, answer, _POINTS)
         wording = Wording(self._derived, self._lines, self._wanted, self._layout)

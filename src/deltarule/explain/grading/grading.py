@@ -6,15 +6,18 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deltarule import dtypes
-from deltarule.errors import ArgumentError, DeltaruleError, ShapeError
-from deltarule.explain.derivation.derivation import Derived, Deriver, Layout
+from deltarule.errors import ArgumentError, DataError, DeltaruleError, ShapeError
+from deltarule.explain.derivation.derivation import Derived, Deriver, Detail, Layout
+from deltarule.explain.derivation.hand_written import with_named_losses
 from deltarule.explain.formula.names import canonical
 from deltarule.explain.formula.term import Symbol, matrix_shape
+from deltarule.explain.formula.typeset import symbol as formula_of
 from deltarule.explain.grading.allowed import Allow, allowed, restricted, used
+from deltarule.explain.grading.assumptions import assumption_text, targets
 from deltarule.explain.grading.comparison import Comparison, Sample
 from deltarule.explain.grading.diagnosis import Diagnosis
 from deltarule.explain.grading.rounded import equal_when_unrounded
@@ -27,7 +30,12 @@ from deltarule.explain.reading.python.answer import is_python, read_python
 from deltarule.explain.reading.reader import Reading, read
 from deltarule.explain.reading.syntax import Expression
 from deltarule.explain.reading.understood import Understood
-from deltarule.explain.reading.vocabulary import Vocabulary, vocabulary
+from deltarule.explain.reading.vocabulary import (
+    Vocabulary,
+    counted,
+    numbers_of_examples,
+    vocabulary,
+)
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.walk import inputs
@@ -56,6 +64,7 @@ def grade(
     language: str = "auto",
     allow: Allow = None,
     reveal: bool = False,
+    assume: Mapping[Node, str] | None = None,
 ) -> Grade:
     """Compare an answer with ∂loss/∂wrt at random points in float64.
 
@@ -68,7 +77,7 @@ def grade(
     Raises:
         ArgumentError: an answer that cannot be read; the message shows the place and what was expected.
     """
-    derived, steps = derivations(loss, [wrt], names, parameters, layout)
+    derived, steps = derivations(loss, [wrt], names, parameters, layout, assume)
     grader = _Grader(derived, steps, wrt, layout, evaluate, draw, allow, reveal)
     return grader.grade(answer, language)
 
@@ -79,6 +88,7 @@ def derivations(
     names: Mapping[Node, str] | None,
     parameters: Sequence[Node] | None,
     layout: Layout,
+    assume: Mapping[Node, str] | None = None,
 ) -> tuple[Derived, Derived]:
     """Return the derivations with every line and with the usual ones, whose names answers may use.
 
@@ -89,19 +99,36 @@ def derivations(
         raise ArgumentError(
             "grade layout", expected='"denominator" or "numerator"', got=repr(layout)
         )
-    others = parameters if parameters is not None else likely_parameters(loss)
+    others = parameters
+    if others is None:
+        others = [
+            node for node in likely_parameters(loss) if node not in (assume or {})
+        ]
     variables = dict.fromkeys([*wrt, *others])
     ordered = [node for node in inputs([loss]) if node in variables]
     ordered += [node for node in variables if node not in ordered]
-    return _derivations(loss, tuple(ordered), tuple((names or {}).items()))
+    kinds = tuple((assume or {}).items())
+    return _derivations(loss, tuple(ordered), tuple((names or {}).items()), kinds)
 
 
 @functools.lru_cache(maxsize=8)  # many answers to one question
 def _derivations(
-    loss: Node, wrt: tuple[Node, ...], names: tuple[tuple[Node, str], ...]
+    loss: Node,
+    wrt: tuple[Node, ...],
+    names: tuple[tuple[Node, str], ...],
+    assume: tuple[tuple[Node, str], ...],
 ) -> tuple[Derived, Derived]:
-    every = Deriver(loss, wrt, dict(names), "denominator", "every").derive()
-    steps = Deriver(loss, wrt, dict(names), "denominator", "steps").derive()
+    def derived(detail: Detail, loss: Node, names: Mapping[Node, str]) -> Derived:
+        kinds = dict(assume)
+        return Deriver(loss, wrt, names, "denominator", detail, assume=kinds).derive()
+
+    steps = derived("steps", loss, dict(names))
+    every = derived("every", loss, dict(names))
+    meant = {line.name: line.node for line in steps.forward[:-1]}
+    if any(meant.get(line.name, line.node) is not line.node for line in every.forward):
+        known = with_named_losses(loss, wrt, dict(names))
+        every = derived("every", known.loss, known.names)
+        every.given = loss
     return every, steps
 
 
@@ -151,12 +178,17 @@ class _Grader:
         self._draw = draw
         self._wanted = next(line for line in steps.backward if line.node is wrt)
         self._name = to_text(entry(self._wanted, derived.loss_name).left)
+        self._targets = targets(derived, steps)
         self._vocabulary = vocabulary(derived, steps, layout=layout, asked=wrt)
         symbols = list(self._vocabulary.names.values())
         self._diagnosis = Diagnosis(
             derived, self._lines, self._wanted, layout, symbols, evaluate, draw, reveal
         )
         self._allowed = allowed(allow, self._vocabulary, [derived, steps], wrt)
+        self._diagnosis.assumed = {
+            **derived.assumed,
+            **dict.fromkeys(self._targets.summing, "distribution"),
+        }
         self._columns = (
             vocabulary(derived, steps, asked=wrt) if layout == "numerator" else None
         )  # derivatives of vectors as columns, which many texts keep in either layout
@@ -166,16 +198,47 @@ class _Grader:
         """Return the verdict."""
         truth = self._truth()
         if callable(answer):
-            return self._grade_function(answer, truth)
+            function = self._of_function(answer)
+            return self._restricted(self._verdict(function, truth), function.symbols)
         if language not in LANGUAGES:
             raise ArgumentError(
                 "grade language", expected=" or ".join(LANGUAGES), got=repr(language)
             )
-        found = self._grade_text(answer, truth, language, self._vocabulary)
+        found = self._with_count(answer, truth, language, self._vocabulary)
         if not found.correct and self._columns is not None:
-            other = self._grade_text(answer, truth, language, self._columns)
+            other = self._with_count(answer, truth, language, self._columns)
             return other if other.correct or found.mistake == "shape" else found
         return found
+
+    def _with_count(
+        self, answer: str, truth: Node, language: str, names: Vocabulary
+    ) -> Grade:
+        """Grade an answer in which m may be one of several sizes: any of them, if the verdict is the same.
+
+        Raises:
+            ArgumentError: the verdict depends on what m is.
+        """
+        sizes = numbers_of_examples(self._derived)
+        counts = [counted(self._derived, size) for size in sizes]
+        letters = re.findall(r"(?<![A-Za-z_])[mNn](?![A-Za-z_])", answer)
+        bound = [a for a in letters if names.names.get(a) in [c[a] for c in counts]]
+        letter = bound[0] if bound else ""
+        if not letter or len(sizes) < 2:
+            return self._grade_text(answer, truth, language, names)
+        found = [
+            self._grade_text(answer, truth, language, names.with_names(count))
+            for count in counts
+        ]
+        if len({grade_.correct for grade_ in found}) > 1:
+            shown = sorted(map(str, sizes))
+            raise ArgumentError(
+                f"{letter} in the answer",
+                expected="a number of examples that is known",
+                got=f"{letter}, which could be {' or '.join(shown)}",
+                hint=f"Write the number, or a line {letter} = {shown[-1]}.",
+            )
+        likely = [count[letter] == names.names[letter] for count in counts].index(True)
+        return found[likely]
 
     def _grade_text(
         self, answer: str, truth: Node, language: str, names: Vocabulary
@@ -186,11 +249,11 @@ class _Grader:
             return Grade(
                 False, "shape", self._wanted.number, f"The sizes do not fit. {error}"
             )
-        found = self._compare(reading.node, truth, answer)
+        found = self._verdict(self._of_text(reading.node), truth, answer)
         if not found.correct and reading.tree is not None:
             other = self._recalled(answer, reading.tree, names)
             if other is not None:
-                again = self._compare(other.node, truth, answer)
+                again = self._verdict(self._of_text(other.node), truth, answer)
                 found, reading = (again, other) if again else (found, reading)
         found = self._restricted(found, used(answer, reading, names))
         return replace(found, understood=Understood(reading.formula))
@@ -223,28 +286,52 @@ class _Grader:
             return read_python(answer, names, self._wrt.dtype, self._wrt.shape)
         return read(answer, names, self._wrt.dtype, self._truth().shape, recall)
 
-    def _compare(self, answer: Node, truth: Node, text: str) -> Grade:
-        sample = Sample(self._precise([answer, truth]))
-        found = sample.compare(answer, truth)
-        if found.equal or found.where in _OUTSIDE:
-            return self._told(found)
-        rounded = equal_when_unrounded(sample, answer, truth, text)
+    def _verdict(self, answer: _Answer, truth: Node, text: str = "") -> Grade:
+        """Compare an answer with the gradient, under usual assumptions as well, and look for its mistake."""
+        assumed = dict(self._derived.assumed)
+        sample = answer.sample([truth], assumed)
+        found = sample.compare(answer.node, truth)
+        if found.equal:
+            return Grade(True, "equal", None, f"This is {self._name}.")
+        if found.where != "shape":
+            under = self._under_assumptions(answer, truth, assumed)
+            if under is not None:
+                return under
+        if self._targets.summing:
+            assumed |= dict.fromkeys(self._targets.summing, "distribution")
+            sample = answer.sample([truth], assumed)
+            found = sample.compare(answer.node, truth)
+        if found.where in _OUTSIDE:
+            return self._outside(found)
+        rounded = equal_when_unrounded(sample, answer.node, truth, text)
         if rounded:
             shown = ", ".join(f"{value:.15g}" for value in rounded)
             kind = "a rounded number" if len(rounded) == 1 else "rounded numbers"
             message = f"This is {self._name}, with {shown} as {kind}."
             return Grade(True, "equal", None, message)
-        return self._diagnosis.of(answer, truth)
+        if answer.called is not None:
+            return self._diagnosis.of_function(answer.called, truth, answer.node.shape)
+        return self._diagnosis.of(answer.node, truth)
 
-    def _precise(self, roots: Sequence[Node]) -> Precise:
-        loss = self._derived.loss
-        unique = list(dict.fromkeys([loss, *roots]))
-        return Precise(unique, self._evaluate, self._draw, loss)
+    def _under_assumptions(
+        self, answer: _Answer, truth: Node, assumed: Mapping[Node, str]
+    ) -> Grade | None:
+        """Return the grade of an answer that is right for the targets that a loss is meant for."""
+        for node, kind in self._targets.kinds:
+            sample = answer.sample([truth], {**assumed, node: kind})
+            try:
+                found = sample.compare(answer.node, truth)
+            except DataError:  # the loss is not finite for such targets
+                continue
+            if found.equal:
+                name = to_text(formula_of(self._derived.names[node]))
+                condition = assumption_text(name, kind, node.rank)
+                message = f"This is {self._name} if {condition}."
+                return Grade(True, "equal", None, message, assumption=condition)
+        return None
 
-    def _told(self, found: Comparison) -> Grade:
-        """Return the grade of an answer that is right, or that differs only outside ordinary points."""
-        if found.equal:
-            return Grade(True, "equal", None, f"This is {self._name}.")
+    def _outside(self, found: Comparison) -> Grade:
+        """Return the grade of an answer that differs only outside ordinary points."""
         head, line = f"This is not {self._name}.", self._wanted.number
         if found.where == "undefined":
             message = (
@@ -255,9 +342,23 @@ class _Grader:
         message = f"{head} It has the same value at ordinary points, but not {_OUTSIDE[found.where]}."
         return Grade(False, "condition", line, message)
 
-    def _grade_function(self, answer: Callable[..., Any], truth: Node) -> Grade:
-        """Run a function on arrays at each point and compare its results."""
-        wanted = list(inspect.signature(answer).parameters)
+    def _precise(
+        self, roots: Sequence[Node], assumed: Mapping[Node, str] | None = None
+    ) -> Precise:
+        loss = self._derived.source
+        unique = list(dict.fromkeys([loss, *roots]))
+        kinds = self._derived.assumed if assumed is None else assumed
+        return Precise(unique, self._evaluate, self._draw, loss, kinds)
+
+    def _of_text(self, node: Node) -> _Answer:
+        """Return an answer that was read."""
+        return _Answer(
+            node, lambda roots, kinds: Sample(self._precise([node, *roots], kinds))
+        )
+
+    def _of_function(self, function: Callable[..., Any]) -> _Answer:
+        """Return a function on arrays, which is run at each point, as an answer."""
+        wanted = list(inspect.signature(function).parameters)
         missing = [name for name in wanted if canonical(name) not in self.known]
         if missing:
             raise ArgumentError(
@@ -267,34 +368,46 @@ class _Grader:
             )
         symbols = [self.known[canonical(name)] for name in wanted]
         nodes = [symbol.node for symbol in symbols]
-        precise = self._precise([truth, *nodes])
+        precise = self._precise(nodes)
         given = precise.draw()
-        result = answer(*precise.values([precise[node] for node in nodes], given))
+        result = function(*precise.values([precise[node] for node in nodes], given))
         shape = tuple(getattr(result, "shape", ()))
         stand_in = build.input_node("answer", matrix_shape(shape), dtypes.FLOAT64)
-        twins = [precise[node] for node in nodes]
 
-        def called(given: Mapping[Node, Any]) -> dict[Node, Any]:
-            value = answer(*precise.values(twins, given))
-            flat = build.input_node(
-                "raw", tuple(getattr(value, "shape", ())), dtypes.FLOAT64
-            )
-            (shaped,) = precise.values(
-                [build.reshape(flat, stand_in.shape)], {flat: value + 0.0}
-            )
-            return {stand_in: shaped}
+        def sample(roots: Sequence[Node], kinds: Mapping[Node, str]) -> Sample:
+            precise = self._precise([*nodes, *roots], kinds)
+            twins = [precise[node] for node in nodes]
 
-        sample = Sample(precise, called, stand_in)
-        found = sample.compare(stand_in, truth)
-        if found.equal or found.where in _OUTSIDE:
-            return self._restricted(self._told(found), symbols)
+            def called(given: Mapping[Node, Any]) -> dict[Node, Any]:
+                value = function(*precise.values(twins, given))
+                flat = build.input_node(
+                    "raw", tuple(getattr(value, "shape", ())), dtypes.FLOAT64
+                )
+                (shaped,) = precise.values(
+                    [build.reshape(flat, stand_in.shape)], {flat: value + 0.0}
+                )
+                return {stand_in: shaped}
+
+            return Sample(precise, called, stand_in)
 
         def of_matrices(values: Mapping[Node, Any]) -> Any:
             arrays = [
                 values[node].reshape(-1) if node.rank == 1 else values[node]
                 for node in nodes
             ]
-            return as_matrix(answer(*arrays) + 0.0)
+            return as_matrix(function(*arrays) + 0.0)
 
-        wrong = self._diagnosis.of_function(of_matrices, truth, stand_in.shape)
-        return self._restricted(wrong, symbols)
+        return _Answer(stand_in, sample, of_matrices, symbols)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The graph of an answer, and random points for it and other graphs, given the kinds of inputs.
+
+    ``called`` is the value of a function of arrays, as a matrix, and ``symbols`` are its arguments.
+    """
+
+    node: Node
+    sample: Callable[[Sequence[Node], Mapping[Node, str]], Sample]
+    called: Callable[[Mapping[Node, Any]], Any] | None = None
+    symbols: Sequence[Symbol] = ()

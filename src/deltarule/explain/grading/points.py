@@ -71,7 +71,7 @@ class Points:
         alone += [kink for kink in true if kink not in own]
         shared = [kink for kink in own if kink in true][:1]
         for turn, kink in enumerate((*alone[: _MOST_KINKS - 1], *shared)):
-            base = self.ordinary[turn % len(self.ordinary)].given
+            base = self.ordinary[turn].given
             for point in self._around(kink, base):
                 yield self._finished(point, "kink")
 

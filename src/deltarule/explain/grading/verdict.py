@@ -19,6 +19,7 @@ class Grade:
     whole), "axis" (a sum), "shape", "undefined" (not finite where the gradient is), "condition" (equal at ordinary
     points only), "unknown". ``line`` is the first line of the derivation at which it departs. ``hints`` go from the
     shape over the line to the mistake; neither they nor ``message`` contain the gradient.
+    ``assumption`` is what a right answer needs of an input, where that was not given: "y is one-hot".
     ``understood`` is the answer as it was read, typeset; None for a function of arrays.
     """
 
@@ -29,6 +30,7 @@ class Grade:
     understood: Understood | None = None
     mistakes: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    assumption: str | None = None
 
     def __bool__(self) -> bool:
         return self.correct

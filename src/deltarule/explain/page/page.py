@@ -96,6 +96,9 @@ def _member(derived: Derived, symbol_: Symbol) -> Formula:
     formula = space(
         symbol(symbol_.name), symbol_.node.shape, not symbol_.node.dtype.is_float
     )
+    kind = derived.assumed.get(symbol_.node)
+    if kind is not None:
+        return _assumed(symbol_, kind)
     if symbol_ in derived.distributions:
         return m.row(
             formula,
@@ -106,6 +109,40 @@ def _member(derived: Derived, symbol_: Symbol) -> Formula:
             m.Number("1"),
         )
     return formula
+
+
+_PAIR = m.row(m.Number("0"), m.Operator(", "), m.Number("1"))
+_SETS: dict[str, Formula] = {
+    "one-hot": m.Fenced(_PAIR, "{", "}"),
+    "binary": m.Fenced(_PAIR, "{", "}"),
+    "unit": m.Fenced(_PAIR),
+    "integer": m.Identifier("ℤ"),
+}
+
+
+def _assumed(symbol_: Symbol, kind: str) -> Formula:
+    """Write an input and what is assumed of it: y ∈ {0, 1}³, Σy = 1."""
+    name, shape = symbol(symbol_.name), symbol_.node.shape
+    formula = space(name, shape)
+    if kind in _SETS:
+        within = _SETS[kind]
+        if any(part != 1 for part in shape):
+            within = m.Scripts(within, upper=m.Identifier(size(shape), upright=True))
+        formula = m.row(name, m.Operator("∈", spaced=True), within)
+    turned = m.Scripts(name, upper=m.Identifier("T", upright=True))
+    more = {
+        "one-hot": (m.Operator("Σ"), name, _EQUALS, m.Number("1")),
+        "distribution": (m.Operator("Σ"), name, _EQUALS, m.Number("1")),
+        "positive": (name, m.Operator(">", spaced=True), m.Number("0")),
+        "nonnegative": (name, m.Operator("≥", spaced=True), m.Number("0")),
+        "symmetric": (name, _EQUALS, turned),
+        "positive definite": (name, _EQUALS, turned, m.Text(", positive definite")),
+        "orthogonal": (turned, name, _EQUALS, m.Identifier("I")),
+    }.get(kind, ())
+    return m.row(formula, m.Operator(", "), *more) if more else formula
+
+
+_EQUALS = m.Operator("=", spaced=True)
 
 
 # ---------------------------------------------------------------- text

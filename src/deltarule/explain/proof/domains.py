@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deltarule.graph.node import Node
@@ -14,7 +15,8 @@ class Domain:
     """The set that a value is drawn from.
 
     ``kind``: real, positive, unit (0, 1), distribution (Σ = 1 along the last axis), definite (a positive definite
-    matrix), labels (whole numbers below ``size``), truth.
+    matrix), labels (whole numbers below ``size``), truth; and, where they are assumed, one-hot, binary, nonnegative,
+    integer, symmetric, orthogonal.
 
     >>> Domain("labels", 10)
     Domain(kind='labels', size=10)
@@ -24,11 +26,14 @@ class Domain:
     size: int = 0
 
 
+_OWN_NAMES = {"positive definite": "definite"}
 _POSITIVE = frozenset({Op.LOG, Op.SQRT, Op.POWER})
 
 
-def domains(loss: Node) -> dict[Node, Domain]:
-    """Return the domain of every input of a graph.
+def domains(
+    loss: Node, assumed: Mapping[Node, str] | None = None
+) -> dict[Node, Domain]:
+    """Return the domain of every input of a graph; ``assumed`` holds the kinds of some.
 
     >>> from deltarule.graph import build
     >>> x = build.input_node("x", (3,))
@@ -37,7 +42,13 @@ def domains(loss: Node) -> dict[Node, Domain]:
     """
     order = topological([loss])
     readers = users(order)
-    return {node: _domain(node, readers, order) for node in inputs([loss])}
+    kinds = assumed or {}
+    return {
+        node: Domain(_OWN_NAMES.get(kinds[node], kinds[node]))
+        if node in kinds
+        else _domain(node, readers, order)
+        for node in inputs([loss])
+    }
 
 
 def _domain(node: Node, readers: dict[Node, list[Node]], order: list[Node]) -> Domain:

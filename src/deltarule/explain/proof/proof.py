@@ -17,7 +17,7 @@ from deltarule.explain.derivation.derivation import Derived, Layout, Line
 from deltarule.explain.formula.term import matrix_shape
 from deltarule.explain.formula.to_graph import difference, fitted, lower, lower_to
 from deltarule.explain.proof.domains import Domain, domains
-from deltarule.explain.proof.rounding import Noisy
+from deltarule.explain.proof.rounding import UNIT, Noisy
 from deltarule.grad.check import largest
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -40,6 +40,11 @@ _BEND = (
 )
 _JITTER = 0.1
 _SIZE_OF_UNKNOWN = 4
+_CALM: tuple[Stretch, ...] = (
+    lambda _, value: 0.5 * value,
+    lambda _, value: 0.2 * value,
+)  # smaller values for lines of which no larger ones decided anything
+_ROUNDINGS = 100.0  # rounding errors of this many standard deviations decide nothing
 _MOST, _FEWEST, _BUDGET = 20, 4, 240  # points, and lines times points
 
 
@@ -141,11 +146,16 @@ class Precise:
     """
 
     def __init__(
-        self, roots: Sequence[Node], evaluate: Evaluate, draw: Draw, loss: Node
+        self,
+        roots: Sequence[Node],
+        evaluate: Evaluate,
+        draw: Draw,
+        loss: Node,
+        assumed: Mapping[Node, str] | None = None,
     ) -> None:
         self._evaluate = evaluate
         self._draw = draw
-        self._domains = domains(loss)
+        self._domains = domains(loss, assumed)
         self._leaves = inputs(roots)
         self.sizes = sizes = {
             size: _SIZE_OF_UNKNOWN + i for i, size in enumerate(_unknown(self._leaves))
@@ -203,9 +213,17 @@ class Precise:
             if twin in found and self._domain(node).kind == "real"
         ]
 
-    def noisy(self, graphs: Noisy, given: Mapping[Node, Any]) -> list[Any]:
-        """Evaluate graphs of twins with noise after each operation."""
-        return graphs.values(self._evaluate, self._draw, given)
+    def rounding(
+        self, noisy: Noisy, graphs: Sequence[Node], given: Mapping[Node, Any]
+    ) -> float:
+        """Return how far rounding moves the values of graphs, about: the root mean square over three evaluations."""
+        exact = self._evaluate(graphs, given)
+        total = 0.0
+        for _ in range(3):
+            moved = noisy.values(self._evaluate, self._draw, given)
+            for value, kept in zip(moved, exact, strict=True):
+                total += float(((value - kept) ** 2).sum()) / 3
+        return UNIT * math.sqrt(total) if math.isfinite(total) else math.inf
 
     def direction(self, node: Node) -> Any:
         """Return a random direction of a node's shape."""
@@ -272,7 +290,7 @@ def check(
             ]
         )
     )
-    precise = Precise(roots, evaluate, draw, derived.loss)
+    precise = Precise(roots, evaluate, draw, derived.loss, derived.assumed)
     work = [
         _Work(
             line,
@@ -283,11 +301,13 @@ def check(
         )
         for i, (line, formula) in enumerate(zip(lines, formulas, strict=True))
     ]
-    for _ in range(3 * wanted):
-        waiting = [item for item in work if item.points < wanted]
+    for turn in range((3 + len(_CALM)) * wanted):
+        calm = turn // wanted - 3
+        enough = wanted if calm < 0 else 1
+        waiting = [item for item in work if item.points < enough]
         if not waiting:
             break
-        given = precise.draw()
+        given = precise.draw(None if calm < 0 else _CALM[calm])
         gaps = precise.numbers([item.gap for item in waiting], given)
         for item, gap in zip(waiting, gaps, strict=True):
             item.measure(given, gap)
@@ -349,6 +369,7 @@ class _Work:
         self._whole = precise[derived.loss]
         self._precise = precise
         self._moves = moved
+        self._noisy: dict[Node, Noisy] = {}
         self._node = precise[line.node]
         self._moved = build.input_node("moved", self._node.shape, self._node.dtype)
         self._direction = build.input_node("direction", formula.shape, formula.dtype)
@@ -391,7 +412,7 @@ class _Work:
                 error is None and self._node.sources
             ):  # close to where a root or a logarithm ends
                 error = self._along(given, here + 1.0)
-        if error is not None:
+        if error is not None and not self._rounding_explains(given, gap):
             self.points += 1
             self.difference_error = largest([self.difference_error, error])
             self.engine_error = largest([self.engine_error, gap])
@@ -420,4 +441,22 @@ class _Work:
             return None
         if abs(wide - narrow) > _KINK * scale or bend > _BEND * scale:
             return None
-        return abs((4 * narrow - wide) / 3 - slope) / scale
+        error = abs((4 * narrow - wide) / 3 - slope) / scale
+        if error > DIFFERENCE_TOLERANCE:
+            rounding = self._rounding([self._loss], {**given, self._moved: here})
+            if error * scale <= _ROUNDINGS * rounding / _STEP:
+                return None
+        return error
+
+    def _rounding_explains(self, given: Mapping[Node, Any], gap: float) -> bool:
+        """Whether rounding alone may cause the difference between a line and the engine."""
+        if gap <= ENGINE_TOLERANCE:
+            return False
+        return gap <= _ROUNDINGS * self._rounding([self.gap], given)
+
+    def _rounding(self, graphs: Sequence[Node], given: Mapping[Node, Any]) -> float:
+        """Return how far rounding moves a number, about."""
+        key = graphs[0]
+        if key not in self._noisy:
+            self._noisy[key] = Noisy(graphs)
+        return self._precise.rounding(self._noisy[key], graphs, given)

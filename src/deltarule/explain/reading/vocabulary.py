@@ -16,7 +16,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import LEAVES
 from deltarule.graph.walk import topological
 from deltarule.render import mathematics as m
-from deltarule.shapes import Shape
+from deltarule.shapes import Shape, Size
 
 _PREDICTIONS = tuple(
     [
@@ -242,6 +242,34 @@ def _usual_names(known: Mapping[str, Symbol]) -> dict[str, Symbol]:
         names = ("lam", "lambd", "lambda_", "reg")
         found |= {name: known["lambda"] for name in names if name not in known}
     return found
+
+
+COUNTS = ("m", "N", "n")  # the usual names of the number of examples
+
+
+def numbers_of_examples(derived: Derived) -> list[Size]:
+    """Return what may be the number of examples: sizes of matrices of data that no variable has, the likeliest first.
+
+    The examples are rows or columns. Where every size of the data is one of a variable too, all of them.
+    """
+    data = [
+        symbol.node
+        for symbol in derived.inputs
+        if symbol.node not in derived.wrt and symbol.node.rank == 2
+    ] or [symbol.node for symbol in derived.inputs if symbol.node.rank == 2]
+    sizes = list(
+        dict.fromkeys(
+            [node.shape[0] for node in data] + [node.shape[1] for node in data]
+        )
+    )
+    taken = {size for node in derived.wrt for size in node.shape}
+    return [size for size in sizes if size not in taken and size != 1] or sizes
+
+
+def counted(derived: Derived, size: Size) -> dict[str, Symbol]:
+    """Return the number of examples by its usual names m, N and n."""
+    node = build.size((size,), (0,), derived.loss.dtype)
+    return {name: Symbol(name, (), node) for name in COUNTS}
 
 
 def _last_layer(known: Mapping[str, Symbol], output: Symbol) -> dict[str, Symbol]:

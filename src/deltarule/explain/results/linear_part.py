@@ -117,10 +117,10 @@ def _length(term: Term) -> int | None:
 
 @functools.lru_cache(maxsize=256)
 def _unit(place: int, size: int) -> Term:
-    """Return the unit vector eₖ, k counted from 1."""
+    """Return the unit vector that is 1 at a place counted from 0; it is printed as eₖ with k counted from 1."""
     k = build.input_node("k", (), dtypes.FLOAT64)
     body = build.cast(build.equal(build.iota((size,), 0), place), dtypes.FLOAT64)
-    return Apply("one_hot", (number(Fraction(place + 1)),), (size, 1), body, (k,))
+    return Apply("one_hot", (number(Fraction(place)),), (size, 1), body, (k,))
 
 
 def explicit(term: Term) -> Term:
@@ -185,7 +185,7 @@ def _index(term: Term) -> int | None:
     if not isinstance(term, Apply) or term.name != "one_hot":
         return None
     k = split(term.arguments[0])[0] if is_constant(term.arguments[0]) else None
-    return int(k) - 1 if isinstance(k, Fraction) else None
+    return int(k) if isinstance(k, Fraction) else None
 
 
 def _of_product(term: Product, node: Node) -> Term | None:

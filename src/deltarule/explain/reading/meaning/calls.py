@@ -212,6 +212,10 @@ class Calls(OwnFunctions):
             return self.context.value(argument)
         if tree.function == "one_hot":
             return self.one_hot(tree, argument)
+        if isinstance(argument, Literal) and argument.value == int(argument.value):
+            found = self.unit_vector(int(argument.value))
+            if found is not None:
+                return found
         raise ArgumentError(
             f"e at position {tree.at + 1}",
             expected="a label of the data as its index",

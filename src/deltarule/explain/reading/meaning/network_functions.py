@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.explain.formula.coefficients import is_constant, split
 from deltarule.explain.formula.term import Apply, Symbol, matrix_shape
 from deltarule.explain.formula.typeset import typeset
 from deltarule.explain.reading.known_functions import FUNCTIONS, function_key
@@ -135,6 +136,15 @@ class OwnFunctions:
             expected="a label of the data as its index",
             got=shown,
         )
+
+    def unit_vector(self, number: int) -> Value | None:
+        """Return e_k for the class k, counted from 1, that the network picks."""
+        for candidate in self.context.vocabulary.functions.get("one_hot", ()):
+            label = candidate.arguments[0]
+            if is_constant(label) and split(label)[0] + 1 == number:
+                node = build.cast(candidate.body, self.context.dtype)
+                return Value(build.reshape(node, candidate.shape))
+        return None
 
     def _selections(self) -> list[Apply]:
         held = self.context.vocabulary.functions
