@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, user_level
 from deltarule.synonyms import ELSEWHERE, FORMER_NAMES, SYNONYMS
 
 P = ParamSpec("P")
@@ -84,7 +84,7 @@ def former_attribute(made: Any, name: str) -> Any:
     if current is None:
         raise AttributeError(f"{type(made).__name__} has no attribute {name!r}")
     message = f"{type(made).__name__}.{name} is now {current}"
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    warnings.warn(message, DeprecationWarning, stacklevel=user_level())
     return vars(made)[current]
 
 
@@ -102,7 +102,7 @@ def _renamed(
     changes = ", ".join(
         f"{name}= is now {_current_name(name, names)}=" for name in former
     )
-    warnings.warn(f"{where}: {changes}", DeprecationWarning, stacklevel=3)
+    warnings.warn(f"{where}: {changes}", DeprecationWarning, stacklevel=user_level())
     return current
 
 

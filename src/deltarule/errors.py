@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from numbers import Integral, Real
 
 from deltarule.visible import shown, visible
@@ -179,3 +181,18 @@ def real_number(value: object, where: str) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise ArgumentError(where, expected="a number", got=repr(value))
     return int(value) if isinstance(value, Integral) else float(value)
+
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def user_level() -> int:
+    """Return the ``stacklevel`` of a warning that points to the line outside of this package that led to it.
+
+    >>> user_level()
+    1
+    """
+    level, frame = 1, sys._getframe(1)  # the documented way to read the stack
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level

@@ -26,7 +26,12 @@ def counts() -> Derivation:
     """Derive −ln of the probability of counts; p = softmax(η) keeps Σp = 1."""
     n, eta = dr.symbol("n", (4,)), dr.symbol("eta", (4,))
     p = nn.softmax(eta)
-    return dr.derive(-(n * dr.log(p)).sum(), wrt=[eta], names={p: "p"})
+    return dr.derive(
+        -(n * dr.log(p)).sum(),
+        wrt=[eta],
+        names={p: "p"},
+        assume={n: "nonnegative"},  # counts sum to N
+    )
 
 
 def switches() -> Derivation:

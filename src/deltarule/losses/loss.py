@@ -28,6 +28,7 @@ from deltarule.errors import (
     DataWarning,
     DTypeError,
     ShapeError,
+    user_level,
 )
 from deltarule.flags import settles_fields
 from deltarule.graph import build
@@ -472,7 +473,7 @@ def warn_if_normalized(loss: Loss, prediction: Tensor) -> None:
             f"{type(loss).__name__} expects logits, but the model ends in {function}: the loss would apply "
             f"{loss.link} twice and train slowly. Remove the last activation (predict_proba applies it){other}.",
             DataWarning,
-            stacklevel=3,
+            stacklevel=user_level(),
         )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Hashable
 
 from deltarule.backends.base import Backend, Executable
 from deltarule.backends.reference import ReferenceBackend
-from deltarule.errors import ArgumentError, whole_number
+from deltarule.errors import ArgumentError, user_level, whole_number
 from deltarule.graph.program import Program
 
 DEVICES = ("cpu", "reference")
@@ -61,7 +61,7 @@ def _create(device: str) -> Backend:
             f"the native backend is not available ({error}); falling back to NumPy, which is many times slower. "
             "Install it with: pip install llvmlite",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=user_level(),
         )
         return ReferenceBackend()
     return native

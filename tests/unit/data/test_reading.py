@@ -340,6 +340,7 @@ def test_sql_over_files(tmp_path: Path) -> None:
         (b'{"a": [1, 2', "JSON records"),
         (b"ARROW1\0\0" + bytes(20), "an Arrow file"),
     ],
+    ids=["png", "pickle", "pdf", "xls", "json", "arrow"],
 )
 def test_other_content_is_refused_by_its_name(
     tmp_path: Path, content: bytes, message: str

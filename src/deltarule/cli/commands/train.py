@@ -36,7 +36,7 @@ EXAMPLES = (
     "deltarule train digits",
     "deltarule train wine --model linear --epochs 50 --json",
     "deltarule train flowers.csv --target species --seed 1",
-    "deltarule train --sql \"SELECT * FROM 'a.csv' JOIN 'b.parquet' USING (id)\" --target y",
+    "deltarule train --sql \"SELECT * FROM 'sales.csv'\" --target price",
     "deltarule train digits --model vae          a generative model of digits, without labels",
     "deltarule train digits --checkpoint run.dr --checkpoint-every 20  interrupt it and resume:",
     "deltarule train digits --checkpoint run.dr --checkpoint-every 20 --resume",

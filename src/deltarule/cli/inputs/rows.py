@@ -26,7 +26,13 @@ from deltarule.data.formats.image_folder import ENDINGS, image_size
 from deltarule.data.tabular.csv_files import TextOptions
 from deltarule.data.tabular.npz import npz_arrays
 from deltarule.data.tabular.sources import open_table
-from deltarule.errors import ArgumentError, DataError, DataWarning, ShapeError
+from deltarule.errors import (
+    ArgumentError,
+    DataError,
+    DataWarning,
+    ShapeError,
+    user_level,
+)
 from deltarule.visible import listed
 
 Array = npt.NDArray[Any]
@@ -63,7 +69,7 @@ def read_pictures(name: str, about: ModelMetadata) -> tuple[Array, list[str]] | 
             else f"{'×'.join(map(str, next(iter(sizes))))} pixels"
         )
         text = f"{name}: pictures of {shown} are brought to {shape[0]}×{shape[1]}, the size of the training data"
-        warnings.warn(text, DataWarning, 2)
+        warnings.warn(text, DataWarning, stacklevel=user_level())
     return pictures, names
 
 

@@ -26,7 +26,7 @@ from deltarule.data.columns.number_format import (
     find_format,
 )
 from deltarule.data.columns.table import NUMBER, TIME, Table
-from deltarule.errors import DataError, DataWarning
+from deltarule.errors import DataError, DataWarning, user_level
 
 Kind = Literal["number", "category", "date", "text"]
 _BOOLEANS = (
@@ -226,7 +226,7 @@ def _warn_identifier(table: Table, name: str, why: str) -> None:
         f"{table.where}: column {name!r} {why}, like an identifier, and is left out; "
         f"categorical=[{name!r}] makes it a feature",
         DataWarning,
-        stacklevel=5,
+        stacklevel=user_level(),
     )
 
 
@@ -234,7 +234,7 @@ def _warn_empty(table: Table, name: str) -> None:
     warnings.warn(
         f"{table.where}: column {name!r} has no values and is left out",
         DataWarning,
-        stacklevel=5,
+        stacklevel=user_level(),
     )
 
 
@@ -244,5 +244,5 @@ def _warn_order(table: Table, name: str, form: str, cell: str) -> None:
         f"{table.where}: the dates of column {name!r} are read as {order} ({cell}); name their format if that is "
         "wrong",
         DataWarning,
-        stacklevel=5,
+        stacklevel=user_level(),
     )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from deltarule.data.columns.dates import TIME_OF_DAY, date_features, seconds
 from deltarule.data.columns.number_format import MISSING_NUMBERS, PLAIN, NumberFormat
 from deltarule.data.columns.table import NUMBER, Table, literal
-from deltarule.errors import DataWarning
+from deltarule.errors import DataWarning, user_level
 from deltarule.render.numbers import counted, number
 from deltarule.visible import listed
 
@@ -149,7 +149,7 @@ class NumberColumn(Column):
                 f"{table.where}, column {self.name!r}: {counted(int(missing.sum()), 'missing cell')}, "
                 f"where the training data has none, read as the median {number(self.median)}",
                 DataWarning,
-                stacklevel=4,
+                stacklevel=user_level(),
             )
         width = self.high - self.low
         outside = (values < self.low - width) | (values > self.high + width)
@@ -160,7 +160,7 @@ class NumberColumn(Column):
                 f"training data, {self.describe()}: {number(one)}"
                 + (" …" if outside.sum() > 1 else ""),
                 DataWarning,
-                stacklevel=4,
+                stacklevel=user_level(),
             )
 
 
@@ -210,7 +210,7 @@ class CategoryColumn(Column):
                 f"{table.where}, column {self.name!r}: {counted(int(absent.sum()), 'missing cell')}, "
                 "where the training data has none, read as no category",
                 DataWarning,
-                stacklevel=4,
+                stacklevel=user_level(),
             )
         last = len(self.levels) - 1
         found[unknown] = len(self.categories) if self.other else -1
@@ -241,7 +241,7 @@ class CategoryColumn(Column):
             f"{place}, column {self.name!r}: expected one of {_few(self.categories)}, got {_few(named)}; "
             f"{counted(count, 'cell')} read as no category",
             DataWarning,
-            stacklevel=5,
+            stacklevel=user_level(),
         )
 
 
@@ -424,7 +424,7 @@ def warn_odd_numbers(table: Table, name: str, values: Array) -> None:
             f"{place}: expected a number in column {name!r}, got {cell!r}; {counted(len(odd), 'cell')} of the column "
             f"read as missing; categorical=[{name!r}] makes it a column of categories",
             DataWarning,
-            stacklevel=5,
+            stacklevel=user_level(),
         )
 
 

@@ -22,6 +22,7 @@ from deltarule.errors import (
     DataWarning,
     DeltaruleError,
     DependencyError,
+    user_level,
 )
 from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
@@ -255,7 +256,7 @@ def _warn_of_others(place: Path, files: list[Path]) -> None:
             f"folder {place}: {counted(len(files), 'file')} left out, as no kind of picture that is read ({kinds}); "
             f"read are {', '.join(sorted(ENDINGS))}",
             DataWarning,
-            4,
+            stacklevel=user_level(),
         )
 
 

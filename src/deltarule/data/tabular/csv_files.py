@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from deltarule.data.columns.table import NUMBER, TEXT, Column, Table, literal
 from deltarule.data.tabular.dialect import Dialect, find_dialect
 from deltarule.data.tabular.header import PEEKED, find_header
-from deltarule.errors import DataError, DataWarning, DependencyError
+from deltarule.errors import DataError, DataWarning, DependencyError, user_level
 from deltarule.render.numbers import counted
 from deltarule.visible import listed
 
@@ -489,4 +489,4 @@ def literal_path(path: Path) -> str:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, DataWarning, stacklevel=4)
+    warnings.warn(text, DataWarning, stacklevel=user_level())

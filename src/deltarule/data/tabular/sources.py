@@ -26,7 +26,7 @@ from deltarule.data.columns.table import (
     stacked,
 )
 from deltarule.data.tabular.csv_files import TextOptions, literal_path, read_text
-from deltarule.errors import DataError, DataWarning, DependencyError
+from deltarule.errors import DataError, DataWarning, DependencyError, user_level
 from deltarule.visible import listed
 
 Source = Any  # a path, a pattern, a data frame, an Arrow table or a DuckDB relation
@@ -332,7 +332,7 @@ def _excel(file: Path) -> Iterable[Sequence[Any]]:
         warnings.warn(
             f"file {file}: the first sheet, {sheets[0]!r}, of {listed(sheets)} is read",
             DataWarning,
-            stacklevel=4,
+            stacklevel=user_level(),
         )
     rows: Iterable[Sequence[Any]] = book.worksheets[0].iter_rows(values_only=True)
     return rows

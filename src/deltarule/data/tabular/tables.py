@@ -22,7 +22,7 @@ from deltarule.data.tabular.csv_files import TextOptions
 from deltarule.data.tabular.datasets import table_dataset
 from deltarule.data.tabular.npz import read_npz
 from deltarule.data.tabular.sources import existing, open_table, query_table
-from deltarule.errors import ArgumentError, DataError, DataWarning
+from deltarule.errors import ArgumentError, DataError, DataWarning, user_level
 from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
 
@@ -309,7 +309,7 @@ def with_targets(table: Table, target: str) -> Table:
     warnings.warn(
         f"{table.where}: {counted(count, 'row')} without a value of the target {target!r} left out",
         DataWarning,
-        stacklevel=4,
+        stacklevel=user_level(),
     )
     return table.where_true(f"not ({missing})")
 

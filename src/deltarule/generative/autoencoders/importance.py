@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from deltarule.errors import DataWarning
+from deltarule.errors import DataWarning, user_level
 from deltarule.generative.inference.chains import pareto_k
 from deltarule.runtime.buffers import Array
 
@@ -26,5 +26,5 @@ def warn_of_heavy_tails(log_weights: Array) -> None:
             f"have heavy tails (Pareto k up to {np.max(shapes):.2g}, above {_HEAVY_TAIL}). q(z|x) is too narrow there: "
             "train longer, with more samples, or with bound='importance'.",
             DataWarning,
-            stacklevel=3,
+            stacklevel=user_level(),
         )

@@ -17,7 +17,7 @@ import numpy as np
 
 from deltarule import nn, train
 from deltarule.arguments import check_calls
-from deltarule.errors import ArgumentError, DataWarning
+from deltarule.errors import ArgumentError, DataWarning, user_level
 from deltarule.generative.distributions import FullNormal, MultivariateNormal
 from deltarule.generative.inference import families
 from deltarule.generative.inference.bound import NegativeELBO, StandardError
@@ -253,7 +253,7 @@ def _warned(fit: VariationalFit, tolerance: float, max_steps: int) -> Variationa
         )
         told += "Raise max_steps" if steps >= max_steps - 100 else "Raise tolerance"
         told += ", or use variables in which the posterior is closer to a normal one."
-    warnings.warn(told, DataWarning, stacklevel=4)
+    warnings.warn(told, DataWarning, stacklevel=user_level())
     return fit
 
 

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_spreads, check_squares
-from deltarule.errors import ArgumentError, DataError
+from deltarule.errors import ArgumentError, DataError, user_level
 from deltarule.flags import check_parameters
 from deltarule.generative.mixtures.starts import STARTS, covariances_of, given
 from deltarule.generative.mixtures.steps import (
@@ -184,7 +184,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 f"GaussianMixture has not converged in max_iter={self.max_iter} iterations; "
                 f"raise it, or tol={self.tol}",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=user_level(),
             )
         return self
 

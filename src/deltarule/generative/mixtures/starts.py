@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from deltarule.errors import ArgumentError, ShapeError
+from deltarule.errors import ArgumentError, ShapeError, user_level
 from deltarule.generative.mixtures.steps import blocks
 from deltarule.runtime.buffers import Array
 
@@ -84,7 +84,7 @@ def _k_means(x: Array, k: int, generator: Any) -> Array:
             f"GaussianMixture: k-means found {found} distinct clusters for n_components={k}, possibly because X has "
             "repeated rows; the other components have no examples",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=user_level(),
         )
     return _one_hot(labels, k)
 

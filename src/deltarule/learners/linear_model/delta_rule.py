@@ -17,6 +17,7 @@ from scipy.special import log_expit
 from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.arguments import check_calls
+from deltarule.errors import user_level
 from deltarule.learners.base import Array, above, generator, meaning, require, whole
 from deltarule.learners.linear_model.delta_step import DeltaRule, Rows, require_finite
 from deltarule.learners.linear_model.linear import BinaryClassifier, unless_diverged
@@ -134,7 +135,7 @@ class Perceptron(BinaryClassifier):
                 f"Perceptron made mistakes in each of {counted(epochs, 'epoch')}: the classes may not be linearly "
                 "separable.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=user_level(),
             )
         return self._keep(rule.theta)
 
@@ -252,7 +253,7 @@ class Adaline(BinaryClassifier):
                 f"error further, by {missing:.0%} of all that it can be reduced; scale the features, for instance by "
                 "StandardScaler(), or increase max_iter.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=user_level(),
             )
         return self
 

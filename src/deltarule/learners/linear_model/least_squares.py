@@ -23,7 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
 from deltarule.arguments import check_calls
-from deltarule.errors import ArgumentError, DataError
+from deltarule.errors import ArgumentError, DataError, user_level
 from deltarule.learners.base import (
     Array,
     above,
@@ -185,7 +185,7 @@ def _iterated(learner: BaseEstimator, j: OfSparse, alpha: float) -> Array:
                 f"{type(learner).__name__} has not converged in {_MOST_STEPS * j.features} steps; bring the features "
                 "to one scale, for instance by MaxAbsScaler(), or take Ridge with a larger alpha",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=user_level(),
             )
         found.append(theta)
     return np.stack(found, axis=1)
@@ -334,7 +334,7 @@ class _ElasticNet(_LinearRegressor):
                 f"{type(self).__name__} has not converged in max_iter={self.max_iter} steps; raise it, or "
                 f"tol={self.tol}",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=user_level(),
             )
         return theta
 

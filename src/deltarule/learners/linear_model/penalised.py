@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.arguments import check_calls
-from deltarule.errors import DataError
+from deltarule.errors import DataError, user_level
 from deltarule.learners.base import Array, above, at_least, require, share, whole
 from deltarule.learners.linear_model.delta_step import DeltaRule
 from deltarule.learners.linear_model.design import Design
@@ -79,7 +79,7 @@ class PenalisedClassifier(LinearClassifier):
                 f"{type(self).__name__} has not converged in max_iter={self.max_iter} Newton steps{reason}; the "
                 f"largest derivative is {ended.slope:.1e}, above tol={self.tol}: raise one of the two",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=user_level(),
             )
         return self._keep(theta)
 

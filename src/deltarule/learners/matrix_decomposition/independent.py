@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from deltarule.arguments import check_calls
 from deltarule.data.arrays import check_spreads, check_squares
+from deltarule.errors import user_level
 from deltarule.graph.program import Program
 from deltarule.learners.base import Array, above, coded, generator, require, whole
 from deltarule.learners.linear_model.scatter import scatter
@@ -119,7 +120,7 @@ class FastICA(Projection):
         warnings.warn(
             f"FastICA has not converged in max_iter={self.max_iter} steps; raise it, or tol={self.tol}",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=user_level(),
         )
         return w
 

@@ -16,7 +16,13 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 from deltarule import train
 from deltarule.arguments import check_calls
 from deltarule.data import split
-from deltarule.errors import ArgumentError, DataError, DeltaruleError, GraphError
+from deltarule.errors import (
+    ArgumentError,
+    DataError,
+    DeltaruleError,
+    GraphError,
+    user_level,
+)
 from deltarule.learners.base import Array
 from deltarule.learners.neural_network.checks import own_words
 from deltarule.learners.neural_network.network import Job, Network
@@ -167,7 +173,7 @@ def diverged_among(learners: Sequence[Network]) -> list[Network]:
     ]
 
 
-def warn_of_divergence(learners: Sequence[Network], stacklevel: int = 3) -> None:
+def warn_of_divergence(learners: Sequence[Network]) -> None:
     """Warn of learners whose loss became infinite or NaN."""
     bad = diverged_among(learners)
     if bad:
@@ -175,7 +181,7 @@ def warn_of_divergence(learners: Sequence[Network], stacklevel: int = 3) -> None
             f"{len(bad)} of {len(learners)} fits diverged and score NaN, "
             f"the first after {bad[0].history_.steps} steps"
         )
-        warnings.warn(message, FitFailedWarning, stacklevel=stacklevel)
+        warnings.warn(message, FitFailedWarning, stacklevel=user_level())
 
 
 @dataclass(frozen=True)

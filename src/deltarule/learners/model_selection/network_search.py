@@ -24,7 +24,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
 from deltarule.arguments import check_calls
-from deltarule.errors import ArgumentError, DivergenceError
+from deltarule.errors import ArgumentError, DivergenceError, user_level
 from deltarule.flags import check_parameters
 from deltarule.learners.base import Array, dense_targets
 from deltarule.learners.model_selection.batched_fit import (
@@ -409,9 +409,9 @@ def _warn_or_raise(
         message = (
             f"{len(raised)} of {n} fits failed and score {score}, the first: {first}"
         )
-        warnings.warn(message, FitFailedWarning, stacklevel=3)
+        warnings.warn(message, FitFailedWarning, stacklevel=user_level())
     if diverged:
-        warn_of_divergence(learners, stacklevel=4)
+        warn_of_divergence(learners)
 
 
 check_calls(__name__)

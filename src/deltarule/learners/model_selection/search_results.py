@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, user_level
 from deltarule.learners.base import Array
 
 
@@ -95,7 +95,7 @@ class Measures:
                     raise
                 cause = f"{type(error).__name__}: {error}"
                 message = f"Scoring failed; {name} of this fold is set to {self.error_score}: {cause}"
-                warnings.warn(message, UserWarning, stacklevel=4)
+                warnings.warn(message, UserWarning, stacklevel=user_level())
         return found
 
 

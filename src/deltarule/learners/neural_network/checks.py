@@ -20,6 +20,7 @@ from deltarule.errors import (
     DataWarning,
     DeltaruleError,
     ShapeError,
+    user_level,
 )
 from deltarule.learners.base import Array, above, at_least, check_labels, require, whole
 from deltarule.train import Callback
@@ -125,7 +126,7 @@ def warn_of_scale(learner: Any, x: Any) -> None:
             "features of about 1, so that training may learn nothing. Scale the features, for instance by "
             "StandardScaler().",
             DataWarning,
-            stacklevel=4,
+            stacklevel=user_level(),
         )
 
 

@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 from deltarule import files
+from deltarule.errors import user_level
 
 _MAGIC = b"deltarule object 1\n"
 _MAX_FILES = 2000
@@ -119,7 +120,7 @@ def _warn_once(folder: Path) -> None:
     warnings.warn(
         f"the compilation cache {folder} is not used: other users can write to it. "
         f"Remove their permission (chmod go-w), or set DELTARULE_CACHE to another folder.",
-        stacklevel=2,
+        stacklevel=user_level(),
     )
 
 
