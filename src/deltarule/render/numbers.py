@@ -160,3 +160,12 @@ def rate(per_second: float, unit: str = "") -> str:
     text = f"{rounded:,.{max(digits, 0)}f}"
     short = text.rstrip("0").rstrip(".") if "." in text else text
     return f"{short.replace('-', MINUS)} {unit}/s"
+
+
+def two_decimals(value: float) -> str:
+    """Return a number with at most two decimals.
+
+    >>> two_decimals(3.0), two_decimals(2.5), two_decimals(1 / 3)
+    ('3', '2.5', '0.33')
+    """
+    return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -497,6 +497,38 @@ def test_an_ambiguous_order_of_day_and_month_is_told(tmp_path: Path) -> None:
     ).astype(int)
 
 
+def test_formats_of_dates_are_checked(tmp_path: Path) -> None:
+    path = _file(tmp_path, "t,y\n01.02.2020,0\n03.04.2021,1\n")
+    with pytest.raises(ArgumentError, match=r"dates of column 't'.*got '%Q'"):
+        data.read_table(path, dates={"t": "%Q"})
+    with pytest.raises(DataError, match="column 't': expected dates in one format"):
+        data.read_table(path, dates={"t": "%H:%M"})
+    with pytest.raises(ArgumentError, match="encoding: expected one that Python knows"):
+        data.read_table(path, encoding="klingon")
+
+
+def test_dates_that_are_missing_or_none_are_told(tmp_path: Path) -> None:
+    rows = "".join(f"{i + 1:02d}.02.2020,{i % 2}\n" for i in range(28))
+    path = _file(tmp_path, f"t,y\n{rows}")
+    schema = data.read_table(path).schema
+    assert schema is not None
+    new = _file(tmp_path, "t,x\n05.02.2020,1\n,2\n", "new.csv")
+    with pytest.warns(DataWarning, match=r"'t': 1 missing cell.*median"):
+        encoded = data.read_inputs(new, schema)
+    assert encoded[0, 0] == 4 and encoded[1, 0] == 14  # the median of 28 days
+    odd = _file(tmp_path, f"t,y\n{rows}yesterday,1\n", "odd.csv")
+    with pytest.warns(
+        DataWarning, match=r"line 30: expected a date in column 't', got 'yesterday'"
+    ):
+        assert "t (missing)" in data.read_table(odd).feature_names
+
+
+def test_tables_of_lists_alone_are_refused(tmp_path: Path) -> None:
+    table = pyarrow.table({"a": [[1, 2], [3]]})
+    with pytest.raises(DataError, match=r"a column of numbers or text, got .*\[\]"):
+        data.read_table(table)
+
+
 def test_booleans_are_one_feature() -> None:
     for no, yes in (("no", "yes"), ("FALSE", "TRUE"), ("f", "t"), ("N", "Y")):
         table = Table.of({"a": [yes, no, yes]})

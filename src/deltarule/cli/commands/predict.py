@@ -11,7 +11,7 @@ import numpy.typing as npt
 from deltarule.cli import options
 from deltarule.cli.inputs import rows
 from deltarule.cli.inputs.about import open_model
-from deltarule.cli.inputs.reading import column_names
+from deltarule.cli.inputs.reading import column_names, data_name
 from deltarule.cli.outputs import answers
 from deltarule.cli.outputs.console import Console
 from deltarule.cli.outputs.help import command as command_with
@@ -62,7 +62,7 @@ def command(
     input size of the model; the predictions then list file names instead of rows.
     """
     console = Console(as_json)
-    path = output or Path(f"{Path(data).stem}-predictions.csv")
+    path = output or Path(f"{data_name(data)}-predictions.csv")
     answers.check_path(path)
     module, about = open_model(model)
     pictures = rows.read_pictures(data, about)

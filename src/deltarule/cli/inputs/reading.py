@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltarule.errors import ArgumentError
@@ -89,6 +91,15 @@ def column_names(given: Sequence[str]) -> tuple[str, ...]:
         for text in given
         for name in next(csv.reader([text], skipinitialspace=True), [])
     )
+
+
+def data_name(source: str) -> str:
+    """Return the name of a file without its ending; the characters of a pattern become underscores.
+
+    >>> data_name("folder/new.csv"), data_name("sales-*.csv")
+    ('new', 'sales-_')
+    """
+    return re.sub(r"[*?\[\]]+", "_", Path(source).stem)
 
 
 def dated_columns(given: Sequence[str]) -> tuple[tuple[str, str], ...]:

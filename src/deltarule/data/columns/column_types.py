@@ -83,10 +83,11 @@ def learn_column(
             return _number(table, name, notation)
     if kind in {None, "date"}:
         found = (form, False) if form is not None else find_date_format(cells)
-        if found is not None and found[0] is not None:
+        if found is not None:
             if found[1]:
                 _warn_order(table, name, found[0], cells[0])
-            return _date(table, name, found[0])
+            if kind is None or not _is_empty(table, name, found[0]):
+                return _date(table, name, found[0])
         if kind == "date":
             raise DataError(
                 f"{table.where}, column {name!r}",
@@ -159,6 +160,11 @@ def _number(table: Table, name: str, notation: NumberFormat) -> Column | None:
         float(known.max()),
         bool(np.isnan(values).any()),
     )
+
+
+def _is_empty(table: Table, name: str, form: str) -> bool:
+    """Return whether no cell is a date in a format."""
+    return bool(np.isnan(seconds(table, name, form)).all())
 
 
 def _date(table: Table, name: str, form: str) -> Column | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +10,8 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.data.columns.table import TIME, Table, literal
+from deltarule.data.columns.table import TIME, Table, connect, literal
+from deltarule.errors import ArgumentError
 
 Array = npt.NDArray[np.float64]
 ISO = "ISO 8601"  # year-month-day, with or without a time
@@ -78,6 +80,24 @@ def find_date_format(cells: Sequence[str]) -> tuple[str, bool] | None:
     swapped = _swapped(fitting[0])
     both = swapped != fitting[0] and swapped in fitting
     return (swapped if both and "/" not in fitting[0] else fitting[0]), both
+
+
+def check_date_format(name: str, form: str) -> None:
+    """Raise ArgumentError for a format of dates that can't be read.
+
+    >>> check_date_format("born", "%Q")
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: dates of column 'born': expected a format such as %d.%m.%Y, got '%Q'.
+    """
+    duckdb = importlib.import_module("duckdb")
+    try:
+        connect().execute(f"select try_strptime('', {literal(form)})")
+    except duckdb.Error as error:
+        raise ArgumentError(
+            f"dates of column {name!r}",
+            expected="a format such as %d.%m.%Y",
+            got=repr(form),
+        ) from error
 
 
 def seconds(table: Table, name: str, form: str) -> Array:

@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from deltarule.data.columns.dates import TIME_OF_DAY, date_features, seconds
 from deltarule.data.columns.number_format import MISSING_NUMBERS, PLAIN, NumberFormat
-from deltarule.data.columns.table import NUMBER, Table, literal
+from deltarule.data.columns.table import NUMBER, TEXT, Table, literal
 from deltarule.errors import DataWarning, user_level
 from deltarule.render.numbers import counted, number
 from deltarule.visible import listed
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 OTHER, MISSING = "(other)", "(missing)"  # levels of rare and of missing categories
 _WORD = re.compile(r"\w+")
 
@@ -123,8 +124,7 @@ class NumberColumn(Column):
     def values(self, table: Table) -> Array:
         """Return the numbers, (N,); NaN for missing cells and, with a warning, for cells that are no numbers."""
         values = numbers(table, self.name, self.format)
-        if table.require(self.name).kind != NUMBER:
-            warn_odd_numbers(table, self.name, values)
+        warn_unread(table, self.name, np.isnan(values), "a number")
         return values
 
     def describe(self) -> str:
@@ -141,16 +141,10 @@ class NumberColumn(Column):
             if value not in (-np.inf, np.inf) and value != {}
         }
 
-    def _warn(
-        self, table: Table, values: Array, missing: npt.NDArray[np.bool_]
-    ) -> None:
-        if missing.any() and not self.indicator:
-            warnings.warn(
-                f"{table.where}, column {self.name!r}: {counted(int(missing.sum()), 'missing cell')}, "
-                f"where the training data has none, read as the median {number(self.median)}",
-                DataWarning,
-                stacklevel=user_level(),
-            )
+    def _warn(self, table: Table, values: Array, missing: Mask) -> None:
+        if not self.indicator:
+            instead = f"the median {number(self.median)}"
+            _warn_missing(table, self.name, missing, instead)
         width = self.high - self.low
         outside = (values < self.low - width) | (values > self.high + width)
         if width > 0 and outside.any():
@@ -205,13 +199,8 @@ class CategoryColumn(Column):
         unknown, absent = found == -1, found == -2
         if unknown.any() and not self.other:
             self._warn_unknown(table, int(unknown.sum()))
-        if absent.any() and not self.missing:
-            warnings.warn(
-                f"{table.where}, column {self.name!r}: {counted(int(absent.sum()), 'missing cell')}, "
-                "where the training data has none, read as no category",
-                DataWarning,
-                stacklevel=user_level(),
-            )
+        if not self.missing:
+            _warn_missing(table, self.name, absent, "no category")
         last = len(self.levels) - 1
         found[unknown] = len(self.categories) if self.other else -1
         found[absent] = last if self.missing else -1
@@ -235,7 +224,7 @@ class CategoryColumn(Column):
         known = ", ".join(map(literal, self.categories)) or "''"
         unknown = f"{text} is not null and {text} not in ({known})"
         position = table.first(unknown)
-        named = sorted(table.where_true(unknown).levels(self.name))
+        named = sorted(table.filter(unknown).levels(self.name))
         place = table.where if position is None else table.place(position)
         warnings.warn(
             f"{place}, column {self.name!r}: expected one of {_few(self.categories)}, got {_few(named)}; "
@@ -308,6 +297,9 @@ class DateColumn(Column):
         """Return the features, (N, features)."""
         moments = seconds(table, self.name, self.format)
         missing = np.isnan(moments)
+        warn_unread(table, self.name, missing, "a date")
+        if not self.indicator:
+            _warn_missing(table, self.name, missing, "the median of the training data")
         features = list(
             self._features(np.where(missing, self.middle, moments)).values()
         )
@@ -339,7 +331,7 @@ class DateColumn(Column):
 class TextColumn(Column):
     """A column of texts: words and pairs of words hashed into buckets, each row of length 1.
 
-    Source: Weinberger et al. 2009, Feature Hashing for Large Scale Multitask Learning.
+    Reference: Weinberger et al. 2009, Feature Hashing for Large Scale Multitask Learning.
 
     Attributes:
         name: The name of the column.
@@ -400,29 +392,37 @@ def numbers(table: Table, name: str, form: NumberFormat) -> Array:
     return np.array(values, np.float64)
 
 
-def warn_odd_numbers(table: Table, name: str, values: Array) -> None:
-    """Warn of cells that are neither numbers nor texts for a missing number.
+def warn_unread(table: Table, name: str, unread: Mask, what: str) -> None:
+    """Warn of cells that can't be read as ``what``, less the texts for missing ones.
 
     >>> table = Table.of({"a": ["1", "n/a"]})
-    >>> warn_odd_numbers(table, "a", table.numbers("a"))  # no warning: n/a is a missing number
+    >>> warn_unread(table, "a", np.isnan(table.numbers("a")), "a number")  # no warning: n/a is a missing number
     """
-    text = table.text(name)
-    unread = np.flatnonzero(np.isnan(values))
-    if not len(unread):
+    if table.require(name).kind != TEXT or not unread.any():
         return
-    texts = table.array(text)[unread]
+    text = table.text(name)
     odd = [
-        (int(row), str(cell))
-        for row, cell in zip(unread, texts, strict=True)
+        str(cell)
+        for cell in table.array(text)[unread]
         if cell is not None and str(cell).lower() not in MISSING_NUMBERS
     ]
     if odd:
-        cell = odd[0][1]
-        position = table.first(f"{text} = {literal(cell)}")
+        position = table.first(f"{text} = {literal(odd[0])}")
         place = table.where if position is None else table.place(position)
         warnings.warn(
-            f"{place}: expected a number in column {name!r}, got {cell!r}; {counted(len(odd), 'cell')} of the column "
+            f"{place}: expected {what} in column {name!r}, got {odd[0]!r}; {counted(len(odd), 'cell')} of the column "
             f"read as missing; categorical=[{name!r}] makes it a column of categories",
+            DataWarning,
+            stacklevel=user_level(),
+        )
+
+
+def _warn_missing(table: Table, name: str, missing: Mask, instead: str) -> None:
+    """Warn of missing cells in a column that has none in the training data."""
+    if missing.any():
+        warnings.warn(
+            f"{table.where}, column {name!r}: {counted(int(missing.sum()), 'missing cell')}, "
+            f"where the training data has none, read as {instead}",
             DataWarning,
             stacklevel=user_level(),
         )

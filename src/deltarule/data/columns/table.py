@@ -27,12 +27,16 @@ _SMALL = 20_000_000  # cells that are fetched at once
 
 
 def connect(where: str | None = None) -> Any:
-    """Return a connection to a database in memory, or in a file; threads are limited as those of the engine.
+    """Return a connection to a database in memory, or in a file.
+
+    Threads are limited as those of the engine, and nothing is downloaded.
 
     >>> connect().execute("select 1 + 1").fetchone()
     (2,)
     """
-    connection = importlib.import_module("duckdb").connect(where or ":memory:")
+    connection = importlib.import_module("duckdb").connect(
+        where or ":memory:", config={"autoinstall_known_extensions": "false"}
+    )
     machine = importlib.import_module("deltarule.backends.native.llvm.machine")
     limit = machine.thread_limit(os.environ)
     if limit is not None:
@@ -58,7 +62,7 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class Column(NamedTuple):
+class StoredColumn(NamedTuple):
     """The SQL expression of a stored column, and its type: DOUBLE, VARCHAR or TIMESTAMP."""
 
     place: str
@@ -77,6 +81,7 @@ class Table:
         nested: The types of columns that are neither numbers nor text; they are not read.
         condition: The rows selected, in SQL.
         base: The relation that holds the cells.
+        limit: The number of cells up to which all columns of numbers are fetched together.
 
     >>> table = Table.of({"size": [1.0, None], "colour": ["red", "blue"]})
     >>> table.n_rows, table.names, table.numbers("size").tolist(), table.levels("colour")
@@ -84,7 +89,7 @@ class Table:
     """
 
     where: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, StoredColumn]
     connection: Any = field(repr=False)
     places: Callable[[int], str] | None = field(default=None, repr=False)
     nested: Mapping[str, str] = field(default_factory=dict)
@@ -100,7 +105,7 @@ class Table:
         """Return a table of lists of numbers or texts; None is a missing cell."""
         connection = connect()
         stored = {
-            name: Column(f"c{i}", NUMBER if _are_numbers(values) else TEXT)
+            name: StoredColumn(f"c{i}", NUMBER if _are_numbers(values) else TEXT)
             for i, (name, values) in enumerate(columns.items())
         }
         declared = ", ".join(f"{place} {kind}" for place, kind in stored.values())
@@ -117,7 +122,7 @@ class Table:
         where: str,
         connection: Any,
         relation: str,
-        columns: Mapping[str, Column],
+        columns: Mapping[str, StoredColumn],
         places: Callable[[int], str] | None = None,
         nested: Mapping[str, str] | None = None,
         base: str = _BASE,
@@ -141,7 +146,7 @@ class Table:
             f"create or replace table {base} as select * from (select {chosen} from {relation}) where not ({empty})"
         )
         stored = {
-            name: Column(f"c{i}", kind)
+            name: StoredColumn(f"c{i}", kind)
             for i, (name, (_, kind)) in enumerate(columns.items())
         }
         return cls(where, stored, connection, places, nested or {}, base=base)
@@ -156,7 +161,7 @@ class Table:
         """Number of rows."""
         return int(self._rows("count(*)")[0][0])
 
-    def require(self, name: str) -> Column:
+    def require(self, name: str) -> StoredColumn:
         """Return a column; raise DataError if it does not exist."""
         if name not in self.columns:
             raise DataError(
@@ -180,14 +185,14 @@ class Table:
             return f"case when {whole} then {integer} else {other} end"
         return f"cast({place} as varchar)"
 
-    def where_true(self, condition: str) -> Table:
+    def filter(self, condition: str) -> Table:
         """Return the rows for which an SQL condition holds."""
         both = f"({self.condition}) and ({condition})" if self.condition else condition
         return replace(self, condition=both, _fetched={})
 
     def slice(self, start: int, stop: int) -> Table:
         """Return the rows with positions start … stop − 1 in the file, of those selected."""
-        return self.where_true(f"rowid >= {start} and rowid < {stop}")
+        return self.filter(f"rowid >= {start} and rowid < {stop}")
 
     def select(self, names: Sequence[str]) -> Table:
         """Return the table with some of its columns."""
@@ -309,7 +314,8 @@ def stacked(parts: Sequence[Table], where: str) -> Table:
         chosen = ", ".join(f"{cell} as s{i}" for i, cell in enumerate(cells))
         selects.append(f"select {chosen} from {part.base}")
     columns = {
-        name: Column(f"s{i}", kind) for i, (name, kind) in enumerate(kinds.items())
+        name: StoredColumn(f"s{i}", kind)
+        for i, (name, kind) in enumerate(kinds.items())
     }
     starts = list(accumulate((part.n_rows for part in parts), initial=0))
 

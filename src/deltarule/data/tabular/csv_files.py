@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import bz2
 import csv
-import gzip
 import importlib
 import io
-import lzma
 import re
 import warnings
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any
 
-from deltarule.data.columns.table import NUMBER, TEXT, Column, Table, literal
+from deltarule.data.columns.table import NUMBER, TEXT, StoredColumn, Table, literal
 from deltarule.data.tabular.dialect import Dialect, find_dialect
 from deltarule.data.tabular.header import PEEKED, find_header
-from deltarule.errors import DataError, DataWarning, DependencyError, user_level
+from deltarule.data.tabular.text_source import (
+    NotUnicodeError,
+    TextSource,
+    check_encoding,
+    compression,
+    detect_encoding,
+    not_unicode,
+    pieces,
+)
+from deltarule.errors import (
+    DataError,
+    DataWarning,
+    user_level,
+)
 from deltarule.render.numbers import counted
 from deltarule.visible import listed
 
 _SAMPLE = 1 << 17  # characters that are examined
 _MOST_CELLS = 10_000  # cells that are examined
 _NATIVE = {b"": "none", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 _GENERATED_NAME = re.compile(r"column \d+")  # of columns in files without a header
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)?(\.\d*)?([eE][-+]?\d{1,2})?(?<=[\d.])")
-_MARKS = {  # byte-order marks
-    b"\xef\xbb\xbf": "utf-8-sig",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}
 _PARALLEL, _IN_ORDER, _REWRITTEN = "parallel", "in order", "rewritten"
 _BREAKS = {10: "\ue00a", 13: "\ue00d"}  # line breaks in cells of rewritten files
 _FALLBACK = "cp1252"  # Windows-1252, which holds all of ISO 8859-1
@@ -65,20 +67,6 @@ class TextOptions:
     last_as_text: bool = False
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A text file: its bytes without compression, and its encoding."""
-
-    file: Path
-    kind: bytes
-    encoding: str
-
-    def open(self) -> io.TextIOBase:
-        return io.TextIOWrapper(
-            _decompressed(self.file, self.kind), self.encoding, newline=""
-        )
-
-
 def read_text(
     file: Path, connection: Any, options: TextOptions, base: str = "cells"
 ) -> Table:
@@ -100,25 +88,26 @@ def read_text(
     >>> read_text(file, connect(), TextOptions(header=False)).names
     ('column 1', 'column 2', 'column 3')
     """
-    kind = _compression(file)
-    encoding = options.encoding or _encoding(file, kind)
+    kind = compression(file)
+    check_encoding(options.encoding)
+    encoding = options.encoding or detect_encoding(file, kind)
     try:
-        return _read_text(_Source(file, kind, encoding), connection, options, base)
-    except _NotUnicodeError:
+        return _read_text(TextSource(file, kind, encoding), connection, options, base)
+    except NotUnicodeError:
         if options.encoding is not None:
             raise
     _warn(
         f"file {file}: the text is not UTF-8 and is read as Windows-1252; name the encoding if that is wrong"
     )
-    return _read_text(_Source(file, kind, _FALLBACK), connection, options, base)
+    return _read_text(TextSource(file, kind, _FALLBACK), connection, options, base)
 
 
 def _read_text(
-    source: _Source, connection: Any, options: TextOptions, base: str
+    source: TextSource, connection: Any, options: TextOptions, base: str
 ) -> Table:
     where = f"file {source.file}"
     with source.open() as stream:
-        text = "".join(_pieces(stream, where, _SAMPLE))
+        text = "".join(pieces(stream, where, _SAMPLE))
     if not text.strip():
         raise DataError(where, expected="at least one row", got="an empty file")
     complete = len(text) < _SAMPLE
@@ -140,15 +129,11 @@ def _read_text(
         return _load(reading, connection, names, kinds, base)
 
 
-class _NotUnicodeError(DataError):
-    """Bytes that are not text in the encoding of a file."""
-
-
 @dataclass(frozen=True)
 class _Reading:
     """How DuckDB reads a file."""
 
-    source: _Source
+    source: TextSource
     dialect: Dialect
     skip: int
     where: str
@@ -188,7 +173,7 @@ class _Reading:
                 self.source.open() as stream,
                 target.open("w", encoding="utf-8", newline="") as out,
             ):
-                lines = islice(_pieces(stream, self.where, -1), self.skip, None)
+                lines = islice(pieces(stream, self.where, -1), self.skip, None)
                 writer = csv.writer(out, lineterminator="\n")
                 for row, line in self.dialect.rows(lines, self.where, self.skip):
                     _check_width(row, self.width, f"{self.where} line {line}")
@@ -218,7 +203,7 @@ def _load(
     while True:
         relation = reading.relation(chosen, ways[0])
         columns = {
-            name: Column(_restored(f"c{i}", kind, ways[0]), kind)
+            name: StoredColumn(_restored(f"c{i}", kind, ways[0]), kind)
             for i, (name, kind) in enumerate(zip(names, chosen, strict=True))
         }
         try:
@@ -265,7 +250,7 @@ def _refused(reading: _Reading, message: str) -> DataError:
             hint="Close it, or double quotation marks inside of quotes.",
         )
     if "unicode" in message:
-        return _not_unicode(where, "bytes that are not UTF-8")
+        return not_unicode(where, "bytes that are not UTF-8")
     got = message.partition("\n")[0].removeprefix("Invalid Input Error: ")
     return DataError(where, expected="separated cells", got=got)
 
@@ -370,113 +355,6 @@ def _check_width(row: list[str], width: int, where: str) -> None:
     if len(row) > width and any(row[width:]):
         raise DataError(where, expected=counted(width, "cell"), got=str(len(row)))
     del row[width:]
-
-
-# ---------------------------------------------------------------- bytes
-
-
-def _compression(file: Path) -> bytes:
-    """Return the first bytes of a compressed file, or none."""
-    with file.open("rb") as stream:
-        start = stream.read(6)
-    for magic in (
-        b"\x1f\x8b",
-        b"BZh",
-        b"\xfd7zXZ\x00",
-        b"\x28\xb5\x2f\xfd",
-        b"PK\x03\x04",
-    ):
-        if start.startswith(magic):
-            return magic
-    return b""
-
-
-def _decompressed(file: Path, kind: bytes) -> BinaryIO:
-    openers: dict[bytes, Callable[[Path], Any]] = {
-        b"": lambda path: path.open("rb"),
-        b"\x1f\x8b": gzip.open,
-        b"BZh": bz2.open,
-        b"\xfd7zXZ\x00": lzma.open,
-        b"PK\x03\x04": _member,
-        b"\x28\xb5\x2f\xfd": _zstandard,
-    }
-    stream: BinaryIO = openers[kind](file)
-    return stream
-
-
-def _member(file: Path) -> Any:
-    """Open the only file in a ZIP archive."""
-    archive = zipfile.ZipFile(file)
-    inside = [
-        name
-        for name in archive.namelist()
-        if not name.startswith(("__MACOSX", ".")) and not name.endswith("/")
-    ]
-    if len(inside) != 1:
-        raise DataError(
-            f"file {file}",
-            expected="an archive of one table",
-            got=f"the files {listed(inside)}" if inside else "an empty one",
-            hint="Unpack it and name the table.",
-        )
-    return archive.open(inside[0])
-
-
-def _zstandard(file: Path) -> Any:
-    """Open a file compressed by Zstandard."""
-    try:
-        return importlib.import_module("compression.zstd").open(file)
-    except ImportError:
-        pass
-    try:
-        return importlib.import_module("zstandard").open(file, "rb")
-    except ImportError as error:
-        raise DependencyError(
-            f"file {file}",
-            expected="the package zstandard, or Python 3.14",
-            got="none",
-            hint="pip install zstandard, or unpack the file with unzstd.",
-        ) from error
-
-
-def _encoding(file: Path, kind: bytes) -> str:
-    """Return the encoding that a byte-order mark names, or UTF-8."""
-    try:
-        with _decompressed(file, kind) as stream:
-            start = stream.read(64)
-    except _DAMAGED as error:
-        raise _damaged(f"file {file}", error) from error
-    for mark, name in _MARKS.items():
-        if start.startswith(mark):
-            return name
-    wide = start[1::2].count(0) > len(start) / 4 > 0 and 0 not in start[::2]
-    return "utf-16-le" if wide else "utf-8"
-
-
-def _pieces(stream: io.TextIOBase, where: str, size: int) -> Iterator[str]:
-    """Yield the first ``size`` characters of a stream, or all of its lines for −1."""
-    try:
-        if size >= 0:
-            yield stream.read(size)
-        else:
-            yield from stream
-    except UnicodeError as error:
-        raise _not_unicode(where, str(error)) from error
-    except _DAMAGED as error:
-        raise _damaged(where, error) from error
-
-
-def _damaged(where: str, error: BaseException) -> DataError:
-    return DataError(where, expected="a compressed file that is whole", got=str(error))
-
-
-def _not_unicode(where: str, got: str) -> DataError:
-    return _NotUnicodeError(
-        where,
-        expected="text in the encoding of the file",
-        got=got,
-        hint="Save the table as UTF-8, or name its encoding.",
-    )
 
 
 def literal_path(path: Path) -> str:

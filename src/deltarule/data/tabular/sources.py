@@ -18,7 +18,7 @@ from deltarule.data.columns.table import (
     NUMBER,
     TEXT,
     TIME,
-    Column,
+    StoredColumn,
     Table,
     connect,
     identifier,
@@ -269,20 +269,23 @@ def _typed(
 ) -> Table:
     """Return the table of a relation whose columns have types."""
     duckdb = importlib.import_module("duckdb")
-    columns: dict[str, Column] = {}
+    columns: dict[str, StoredColumn] = {}
     nested: dict[str, str] = {}
     given = names or [name for name, _ in relation.columns]
     for name, (place, kind) in zip(given, relation.columns, strict=True):
         bare = kind.partition("(")[0].partition(" ")[0]
         is_list = kind.endswith("]")
         if not is_list and bare in _NUMBERS:
-            columns[name] = Column(identifier(place), NUMBER)
+            columns[name] = StoredColumn(identifier(place), NUMBER)
         elif not is_list and bare in _TIMES:
-            columns[name] = Column(identifier(place), TIME)
+            columns[name] = StoredColumn(identifier(place), TIME)
         elif not is_list and bare in _TEXTS:
-            columns[name] = Column(identifier(place), TEXT)
+            columns[name] = StoredColumn(identifier(place), TEXT)
         else:
             nested[name] = kind.lower()
+    if not columns:
+        got = listed(nested.values()) or "no columns"
+        raise DataError(where, expected="a column of numbers or text", got=got)
     try:
         return Table.create(
             where, database, relation.sql, columns, nested=nested, base=base

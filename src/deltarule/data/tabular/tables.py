@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from deltarule.arguments import check_calls
 from deltarule.data.columns.column_types import Kind
+from deltarule.data.columns.dates import check_date_format
 from deltarule.data.columns.encodings import CategoryColumn
 from deltarule.data.columns.table import Table, literal
 from deltarule.data.dataset import Dataset, Task
@@ -228,7 +229,10 @@ def given_formats(dates: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
     ({'born': '%d.%m.%Y'}, {})
     """
     named = dates.items() if isinstance(dates, Mapping) else ()
-    return {name: form for name, form in named if form}
+    formats = {name: form for name, form in named if form}
+    for name, form in formats.items():
+        check_date_format(name, form)
+    return formats
 
 
 def open_by_schema(
@@ -282,7 +286,7 @@ def complete(table: Table) -> Table:
     [1.0, 3.0]
     """
     missing = " or ".join(f"({_is_missing(table, name)})" for name in table.names)
-    kept = table.where_true(f"not ({missing})")
+    kept = table.filter(f"not ({missing})")
     if not kept.n_rows:
         raise DataError(
             table.where,
@@ -311,7 +315,7 @@ def with_targets(table: Table, target: str) -> Table:
         DataWarning,
         stacklevel=user_level(),
     )
-    return table.where_true(f"not ({missing})")
+    return table.filter(f"not ({missing})")
 
 
 def _is_missing(table: Table, name: str) -> str:

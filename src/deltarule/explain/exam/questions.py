@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from deltarule.errors import GraphError
 from deltarule.explain.exam.responses import FreeText, Lines, Numbers, Response
 from deltarule.render import mathematics as m
+from deltarule.render.numbers import two_decimals
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def points_text(points: float) -> str:
     >>> points_text(1), points_text(2.5), points_text(1 / 3)
     ('1 point', '2.5 points', '0.33 points')
     """
-    shown = f"{points:.2f}".rstrip("0").rstrip(".")
+    shown = two_decimals(points)
     return f"{shown} point" + ("" if shown == "1" else "s")
 
 

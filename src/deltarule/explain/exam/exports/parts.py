@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
 
-from deltarule.explain.exam.questions import Item, Question
+from deltarule.explain.exam.questions import Item, Question, points_text
 from deltarule.explain.exam.responses import Choice, Numbers, tolerance
 from deltarule.explain.exam.sheets import label
 from deltarule.render import mathematics as m
@@ -91,10 +91,10 @@ def key(written: Sequence[tuple[str, Item]], verified: str) -> str:
 
     >>> from deltarule.explain.exam.questions import number_item
     >>> key([("a", number_item(m.identifier("x"), 2))], "by counting")
-    '<p>a) \\(x\\): \\(2\\) (1 points)</p><p>verified: by counting</p>'
+    '<p>a) \\(x\\): \\(2\\) (1 point)</p><p>verified: by counting</p>'
     """
     lines = "".join(
-        f"<p>{letter}) {formula(item.asked)}: {formula(item.answer)} ({item.points:.4g} points)</p>"
+        f"<p>{letter}) {formula(item.asked)}: {formula(item.answer)} ({points_text(item.points)})</p>"
         for letter, item in written
     )
     return f"{lines}<p>verified: {escape(verified)}</p>"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from html import escape
 
 from deltarule.explain.exam.exports.parts import HEADER, archive, groups, number
-from deltarule.explain.exam.questions import Item, Question
+from deltarule.explain.exam.questions import Item, Question, points_text
 from deltarule.explain.exam.responses import Choice, Numbers, tolerance
 from deltarule.render import mathematics as m
 
@@ -162,7 +162,7 @@ class _Body:
     def _rubric(self, letter: str, item: Item) -> None:
         self.blocks.append(
             f'<rubricBlock view="scorer"><p>{letter}) {_formula(item.answer)} '
-            f"({item.points:.4g} points)</p></rubricBlock>"
+            f"({points_text(item.points)})</p></rubricBlock>"
         )
 
     def _declare(self, name: str, base: str, value: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from deltarule.explain.grading.verdict import Grade
 from deltarule.explain.page.page import columns
 from deltarule.explain.reading.understood import Understood
+from deltarule.render.numbers import two_decimals
 
 MARKS = {
     "correct": "✓",
@@ -98,7 +99,7 @@ class DerivationGrade:
     @property
     def summary(self) -> str:
         """The points, the first wrong line and what is missing, in a sentence or two."""
-        earned = f"{points_text(self.points)} of {points_text(self.maximum)} points."
+        earned = f"{two_decimals(self.points)} of {two_decimals(self.maximum)} points."
         return f"{earned} {self.remarks}".strip()
 
     @property
@@ -134,19 +135,10 @@ class DerivationGrade:
         }
 
 
-def points_text(points: float) -> str:
-    """Write a number of points.
-
-    >>> points_text(3.0), points_text(2.5), points_text(1 / 3)
-    ('3', '2.5', '0.33')
-    """
-    return f"{points:.2f}".rstrip("0").rstrip(".")
-
-
 def _rows(line: GradedLine, digits: int) -> list[str]:
     """Write a line of the sheet: number, mark, text, points, and the message below."""
     head = f"{line.number:>{digits}} {line.mark}  "
-    earned = "" if line.points is None else points_text(line.points)
+    earned = "" if line.points is None else two_decimals(line.points)
     room = _WIDTH - len(head) - 6
     pieces = [p for part in line.text.split("\n") for p in _wrapped(part, room)]
     rows = []
@@ -170,6 +162,6 @@ def _wrapped(text: str, width: int) -> list[str]:
 def _html_row(line: GradedLine) -> str:
     shown = line.understood
     formula = escape(line.text) if shown is None else shown.mathml()
-    earned = "" if line.points is None else points_text(line.points)
+    earned = "" if line.points is None else two_decimals(line.points)
     cells = [str(line.number), line.mark, formula, escape(line.message), earned]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
